@@ -1,0 +1,33 @@
+"""One family of errors: what happened, where, and what to do about it.
+
+Each message is one line that names the fact, the expectation and the remedy. The command line
+prints it without a traceback and exits with code 2; anything else that escapes is a bug.
+"""
+
+
+class ErfscopeError(Exception):
+    """Base of every error that the user can mend."""
+
+
+class DatasetError(ErfscopeError):
+    """A dataset's folder, split, size or subset is not as asked for."""
+
+
+class ImageError(ErfscopeError):
+    """One image can't be read; a run skips it, counts it and names it."""
+
+
+class NetworkError(ErfscopeError):
+    """No such network, or an option that it doesn't have."""
+
+
+class CheckpointError(ErfscopeError):
+    """A weights file can't be read safely, or doesn't belong to the network."""
+
+
+class ComputeError(ErfscopeError):
+    """The map can't be computed as asked: unit, target, device, or what the gradients turned out to be."""
+
+
+class MapError(ErfscopeError):
+    """A map file can't be read, written, imported or exported."""
