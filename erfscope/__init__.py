@@ -1,0 +1,63 @@
+"""erfscope: what part of an image a segmentation network really uses.
+
+    model = erfscope.load_model("deeplabv3")
+    images = erfscope.open_dataset("cityscapes", root="/data/cityscapes")
+    erf = erfscope.compute_erf(model, images)
+    erf.save("erf.h5")
+
+Names are imported when they are first used, so that `import erfscope` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from erfscope.checkpoints.load import load_model
+    from erfscope.datasets import open_dataset
+    from erfscope.errors import ErfscopeError
+    from erfscope.records import ErfMap
+    from erfscope.workflows import compute_erf, fit_gaussian, load_erf, measure_star
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ErfMap",
+    "ErfscopeError",
+    "compute_erf",
+    "fit_gaussian",
+    "load_erf",
+    "load_model",
+    "measure_star",
+    "open_dataset",
+]
+
+_ROOMS = {
+    "ErfMap": "erfscope.records",
+    "ErfscopeError": "erfscope.errors",
+    "compute_erf": "erfscope.workflows",
+    "fit_gaussian": "erfscope.workflows",
+    "load_erf": "erfscope.workflows",
+    "measure_star": "erfscope.workflows",
+    "load_model": "erfscope.checkpoints.load",
+    "open_dataset": "erfscope.datasets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'erfscope' has no attribute {name!r}")
+    _attach_methods()
+    return getattr(import_module(_ROOMS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+def _attach_methods() -> None:
+    """Give `ErfMap` its `save` and `plot`: records know neither files nor figures, the façade does."""
+    from erfscope.records import ErfMap
+    from erfscope.workflows import plot_erf, save_erf
+
+    ErfMap.save = save_erf  # type: ignore[attr-defined]
+    ErfMap.plot = plot_erf  # type: ignore[attr-defined]

@@ -1,0 +1,5 @@
+"""`python -m erfscope`."""
+
+from erfscope.cli.main import main
+
+main()

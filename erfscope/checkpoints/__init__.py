@@ -1,0 +1,1 @@
+"""A name or a weights file in, a ready network out. Nothing of a file is ever executed."""

@@ -1,0 +1,78 @@
+"""`erfscope compute`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from erfscope.cli.output import Output, output_options, print_facts
+from erfscope.cli.parameters import INTEGERS, SIZE, UNIT
+
+_EXISTING = click.Path(path_type=Path)
+
+
+@click.command("compute", context_settings={"show_default": True})
+@click.option("--model", required=True, help="A network; 'erfscope models' lists them.")
+@click.option("--data", required=True, help="A dataset; 'erfscope datasets' lists them.")
+@click.option("--out", "-o", type=_EXISTING, default=Path("erf.h5"), help="The map file to write.")
+@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+@click.option("--checkpoint", type=_EXISTING, help="Weights (.pth, .safetensors).  [default: random]")
+@click.option("--allow-partial", is_flag=True, help="Take weights that match less than 95 %.")
+@click.option("--backbone", help="resnet18 … resnet152, with -v1c for the deep stem.")
+@click.option("--output-stride", type=int, help="8, 16 or 32.")
+@click.option("--rates", type=INTEGERS, help="Atrous rates of the head, such as 6,12,18.")
+@click.option("--num-classes", type=int, help="[default: the checkpoint's, else the dataset's]")
+@click.option("--align-corners/--no-align-corners", default=False, help="Of bilinear resizing.")
+@click.option("--multi-grid", type=INTEGERS, help="Factors on the last stage's rate, such as 1,2,4.")
+@click.option("--separable/--no-separable", default=None, help="Of DeepLabV3+'s convolutions.")
+@click.option("--root", type=_EXISTING, help="The dataset's folder.  [default: $ERFSCOPE_DATA/NAME]")
+@click.option("--split", default="val", help="train, val, …")
+@click.option("--size", type=SIZE, help="Side or HxW of the crop, px.  [default: the dataset's usual crop]")
+@click.option("--fit", default="center-crop", help="center-crop, resize or random-crop.")
+@click.option("--images", type=int, help="Take a seeded random subset of so many.  [default: all]")
+@click.option("--seed", default=0, help="Of random weights, subset, random crops and image groups.")
+@click.option("--formula", default="paper", help="paper, replknet, openerf or luo2016.")
+@click.option("--target", default="logits", help="logits, predicted, margin, or a class (id or name).")
+@click.option("--unit", type=UNIT, help="Y,X in the output, or a layer.  [default: the output's center]")
+@click.option("--precision", default="float32", help="float32 or float64.")
+@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--batch-size", default=1, help="Images a batch.")
+@click.option(
+    "--workers", type=click.IntRange(0), help="Processes that read images.  [default: by the cores]"
+)
+@click.option(
+    "--replicates", type=click.IntRange(0), default=16, help="Image groups for error bars; 0: none."
+)
+@click.option("--max-skipped", type=click.FloatRange(0, 1), default=0.01, help="Share of broken images.")
+@output_options
+def compute_command(output: Output, /, **options: Any) -> None:
+    r"""Sum the ReLU-clipped input gradients of one unit over a dataset.
+
+    \b
+    erfscope compute --model deeplabv3 --data cityscapes --root /data/cityscapes
+    erfscope compute --model deeplabv3 --backbone resnet18 --data synthetic-leaves --images 16
+    """
+    from erfscope.workflows import compute_summary, compute_to_file
+
+    out: Path = options["out"]
+    erf = compute_to_file(warn=output.warn, progress=output.progress, **options)
+    summary = compute_summary(erf, str(out))
+    for record in erf.skipped:
+        output.warn(f"skipped {record.name}: {record.reason}")
+
+    def table() -> None:
+        y, x = erf.unit.y, erf.unit.x
+        print_facts(
+            [
+                ("map", out),
+                ("network", f"{erf.network_label}, {erf.weights_label}"),
+                ("images", f"{erf.images} of {erf.data_label}, {len(erf.skipped)} skipped"),
+                ("size", f"{erf.size[0]} × {erf.size[1]} px"),
+                ("unit", f"y {y}, x {x}" + (f" of {erf.unit.layer}" if erf.unit.layer else "")),
+                ("target", f"{erf.target}, {erf.formula} formula"),
+                ("time", f"{summary['seconds']:.1f} s, {summary['images_per_second']:.2f} images/s"),
+            ]
+        )
+        output.note(f"Next: erfscope plot {out}")
+
+    output.result(summary, table)

@@ -1,0 +1,82 @@
+"""`erfscope`: a lazy group of commands, and the one place that turns errors into exit codes."""
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from erfscope import __version__
+from erfscope.environment import wait_passively
+from erfscope.errors import ErfscopeError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+#: Command → its module and its one-line help, so that `--help` imports none of them.
+COMMANDS = {
+    "compute": ("erfscope.cli.compute", "Compute an effective receptive field."),
+    "star-distance": ("erfscope.cli.star_distance", "Measure the star that ASPP leaves in a map."),
+    "fit-gaussian": ("erfscope.cli.fit_gaussian", "Fit a 2D Gaussian to a map."),
+    "plot": ("erfscope.cli.plot", "Draw a map."),
+    "inspect": ("erfscope.cli.inspect", "Tell what a map file holds."),
+    "import": ("erfscope.cli.exchange", "Make a map of an array from another tool."),
+    "export": ("erfscope.cli.exchange", "Write a map for another tool: npy, csv, png, tiff."),
+    "models": ("erfscope.cli.models", "List the networks."),
+    "datasets": ("erfscope.cli.datasets", "List the datasets."),
+    "demo": ("erfscope.cli.demo", "Show it all on built-in images: map, figure, star, Gaussian."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of a first session with the tool."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), f"{cmd_name.replace('-', '_')}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands' one-line helps without importing the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="erfscope")
+def cli() -> None:
+    """Show what part of an image a segmentation network really uses.
+
+    Lengths are pixels of the network's input; image axes are (y, x), y down. Every command takes --json
+    and --help.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; exit 0 done, 2 bad input, 130 interrupted, 1 a bug (with its traceback)."""
+    wait_passively()
+    try:
+        code = cli.main(prog_name="erfscope", standalone_mode=False)
+    except ErfscopeError as error:
+        _fail(str(error))
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "erfscope"
+        _fail(f"{error.format_message().rstrip('.')} (see '{command} --help')")
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("erfscope: interrupted; nothing was written", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"erfscope: {' '.join(message.split())}", err=True)
+    sys.exit(EXIT_BAD_INPUT)

@@ -1,0 +1,54 @@
+"""Parameter types: sizes, units and lists of whole numbers as people write them."""
+
+import re
+from typing import Any
+
+import click
+
+
+class IntegersType(click.ParamType[Any]):
+    """`6,12,18` → (6, 12, 18)."""
+
+    name = "N,N,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        if not re.fullmatch(r"\s*-?\d+\s*(,\s*-?\d+\s*)*", value):
+            self.fail(f"{value!r} is no list of whole numbers such as 6,12,18", param, ctx)
+        return tuple(int(part) for part in value.split(","))
+
+
+class SizeType(click.ParamType[Any]):
+    """`769` or `512x1024` (height × width) → (H, W)."""
+
+    name = "SIDE|HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d+)(?:[x×X](\d+))?", value)
+        if not match:
+            self.fail(f"{value!r} is no size such as 769 or 512x1024 (height x width)", param, ctx)
+        height = int(match[1])
+        return height, int(match[2] or height)
+
+
+class UnitType(click.ParamType[Any]):
+    """`384,384` → (y, x); anything else is a layer's name."""
+
+    name = "Y,X|LAYER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse; a name is checked against the network later."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", value)
+        return (int(match[1]), int(match[2])) if match else value
+
+
+INTEGERS = IntegersType()
+SIZE = SizeType()
+UNIT = UnitType()

@@ -1,0 +1,22 @@
+"""Images for a network: one reader a layout, synthetic scenes, and the way from file to tensor."""
+
+from erfscope.datasets.catalog import LAYOUTS
+from erfscope.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, ImageDataset, Sample
+from erfscope.datasets.fit import FITS
+from erfscope.datasets.layout import IGNORE, Layout
+from erfscope.datasets.opening import open_dataset
+from erfscope.datasets.streaming import SkippedImage, stream
+
+__all__ = [
+    "FITS",
+    "IGNORE",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "LAYOUTS",
+    "ImageDataset",
+    "Layout",
+    "Sample",
+    "SkippedImage",
+    "open_dataset",
+    "stream",
+]

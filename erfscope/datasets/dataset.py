@@ -1,0 +1,225 @@
+"""A dataset as an ordered list of samples, ready for the network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from erfscope.datasets.decode import read_image, read_label
+from erfscope.datasets.fit import fit_pair
+from erfscope.datasets.layout import Entry, Layout, Pixels
+from erfscope.errors import ImageError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Mean of red, green and blue, of pixel values in 0 to 1."""
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Standard deviation of red, green and blue, of pixel values in 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image, ready for the network.
+
+    Attributes
+    ----------
+    image
+        (3, H, W) float32, RGB in 0 to 1, less the mean, by the standard deviation.
+    label
+        (H, W) int64 classes, 255 where a pixel has none; None if there is no label.
+    name
+        POSIX path relative to the dataset's folder, or a synthetic image's name.
+    """
+
+    image: torch.Tensor
+    label: torch.Tensor | None
+    name: str
+
+
+class Source(Protocol):
+    """The full, ordered list that a dataset draws its images from."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Name of each image."""
+
+    @property
+    def sequences(self) -> Sequence[str]:
+        """Video sequence of each image, its name where there is none."""
+
+    def load(self, index: int) -> tuple[Image.Image, Image.Image | None]:
+        """Image (mode RGB) and label (mode L) number `index`; raises `ImageError`."""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Images on disk: `entries`, in their fixed order, below `root`."""
+
+    root: Path
+    entries: Sequence[Entry]
+    labels: bool
+
+    @property
+    def names(self) -> Sequence[str]:
+        """POSIX paths relative to `root`."""
+        return [entry.image for entry in self.entries]
+
+    @property
+    def sequences(self) -> Sequence[str]:
+        """Sequence of each image."""
+        return [entry.sequence or entry.image for entry in self.entries]
+
+    def load(self, index: int) -> tuple[Image.Image, Image.Image | None]:
+        """Decode one image and, if asked for and there, its label."""
+        entry = self.entries[index]
+        image = read_image(self.root / entry.image)
+        if not self.labels or entry.label is None:
+            return image, None
+        label = read_label(self.root / entry.label, entry.label_map)
+        if label.size != image.size:
+            raise ImageError(
+                f"{self.root / entry.label}: the label is {label.width}×{label.height} px,"
+                f" its image {image.width}×{image.height}"
+            )
+        return image, label
+
+
+@dataclass(frozen=True)
+class DrawnSource:
+    """Synthetic images, drawn at the size that is asked for."""
+
+    layout: Layout
+    count: int
+    seed: int
+    size: tuple[int, int]
+    labels: bool
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Such as leaves-00012."""
+        prefix = self.layout.name.removeprefix("synthetic-")
+        return [f"{prefix}-{index:05d}" for index in range(self.count)]
+
+    @property
+    def sequences(self) -> Sequence[str]:
+        """The names: no two drawings belong together."""
+        return self.names
+
+    def load(self, index: int) -> tuple[Image.Image, Image.Image | None]:
+        """Draw one image and its label."""
+        if self.layout.draw is None:
+            raise TypeError(f"{self.layout.name} isn't drawn")
+        image, label = self.layout.draw(self.seed, index, self.size)
+        return Image.fromarray(image), Image.fromarray(label) if self.labels else None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset(Dataset[Sample]):
+    """A map-style dataset; `open_dataset` makes one. It can be pickled, for loader workers.
+
+    Attributes
+    ----------
+    name
+        The layout's name.
+    root
+        The layout's own folder; None for synthetic images.
+    split
+        The split's folder or list; None where there are none.
+    source
+        The full list.
+    chosen
+        Places in the full list, ascending, of the images used.
+    classes
+        Class names in the order of their label; empty without labels.
+    size
+        (H, W) of every sample, px.
+    fit
+        How images come to that size, one of `FITS`.
+    seed
+        Of the subset, of random crops and of synthetic images.
+    mean, std
+        Per channel, of pixel values in 0 to 1.
+    """
+
+    name: str
+    root: str | None
+    split: str | None
+    source: Source = field(repr=False)
+    chosen: tuple[int, ...] = field(repr=False)
+    classes: tuple[str, ...]
+    size: tuple[int, int]
+    fit: str
+    seed: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the images in their fixed order."""
+        names = self.source.names
+        return tuple(names[index] for index in self.chosen)
+
+    @cached_property
+    def sequences(self) -> tuple[str, ...]:
+        """Video sequence of each image; an image without one is its own."""
+        sequences = self.source.sequences
+        return tuple(sequences[index] for index in self.chosen)
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample number `index`; raises `ImageError` for a broken image, `IndexError` past the end."""
+        return self.to_sample(index, *self.read(index))
+
+    def read(self, index: int) -> tuple[Pixels, Pixels | None]:
+        """Image number `index` before it is normalised, the small form that workers hand over.
+
+        Returns
+        -------
+        image
+            (H, W, 3) uint8 RGB.
+        label
+            (H, W) uint8, or None.
+
+        Raises
+        ------
+        ImageError
+            If the image or its label is broken.
+        """
+        place = self.chosen[index]
+        image, label = fit_pair(*self.source.load(place), self.size, self.fit, (self.seed, place))
+        # Copies, for tensors need memory that may be written to.
+        return np.array(image), None if label is None else np.array(label)
+
+    def to_sample(self, index: int, image: Pixels, label: Pixels | None) -> Sample:
+        """Normalise what `read` returned for the same `index`."""
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
+        pixels = (
+            torch.from_numpy(image).permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
+        )
+        return Sample(
+            image=pixels.div_(255).sub_(mean).div_(std),
+            label=None if label is None else torch.from_numpy(label).to(torch.int64),
+            name=self.names[index],
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Tell what a map file records, as JSON can hold it; `available` counts the full list."""
+        return {
+            "name": self.name,
+            "root": self.root,
+            "split": self.split,
+            "size": list(self.size),
+            "fit": self.fit,
+            "seed": self.seed,
+            "images": len(self),
+            "available": len(self.source.names),
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }

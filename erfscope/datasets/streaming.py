@@ -1,0 +1,104 @@
+"""Samples in order, read ahead by worker processes; a broken image never ends the run."""
+
+import signal
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from erfscope.datasets.dataset import ImageDataset, Sample
+from erfscope.datasets.layout import Pixels
+from erfscope.errors import ImageError
+
+
+@dataclass(frozen=True)
+class SkippedImage:
+    """An image that can't be used.
+
+    Attributes
+    ----------
+    name
+        As in `ImageDataset.names`.
+    reason
+        One line that names the file at fault, image or label, and what is wrong with it.
+    """
+
+    name: str
+    reason: str
+
+
+# What a worker hands over: place, image, label. Arrays of bytes go through a pipe; tensors would go through
+# shared memory, of which containers have little, and hold a file open each until the reader drops them.
+_Read = tuple[int, Pixels, Pixels | None]
+
+
+@dataclass(frozen=True)
+class _Guarded(Dataset[_Read | SkippedImage]):
+    images: ImageDataset
+
+    def __getitem__(self, index: int) -> _Read | SkippedImage:
+        try:
+            return index, *self.images.read(index)
+        except ImageError as error:
+            return SkippedImage(self.images.names[index], str(error))
+
+
+def stream(
+    dataset: ImageDataset, *, indices: Sequence[int] | None = None, workers: int = 0
+) -> Iterator[Sample | SkippedImage]:
+    """Yield samples in order.
+
+    Parameters
+    ----------
+    dataset
+        What to read.
+    indices
+        Which samples, in which order; all by default.
+    workers
+        Processes that read ahead; 0 reads in this one. Their number doesn't change the samples.
+
+    Yields
+    ------
+    Sample or SkippedImage
+        One for each index; the latter for an image that can't be read.
+
+    Raises
+    ------
+    RuntimeError
+        If a worker dies.
+    """
+    order = range(len(dataset)) if indices is None else indices
+    with warnings.catch_warnings():
+        # Torch counts the cores, which is the caller's concern, and Python warns of forking beside threads:
+        # workers run none of torch's.
+        warnings.simplefilter("ignore")
+        items = iter(_loader(dataset, order, workers))
+    for item in items:
+        yield item if isinstance(item, SkippedImage) else dataset.to_sample(*item)
+
+
+def _loader(dataset: ImageDataset, order: Sequence[int], workers: int) -> DataLoader[_Read | SkippedImage]:
+    return DataLoader(
+        _Guarded(dataset),
+        batch_size=None,
+        sampler=order,
+        num_workers=workers,
+        collate_fn=_as_is,
+        worker_init_fn=_leave_signals,
+        # Its own, for the loader draws a seed from it and would otherwise move the caller's random numbers.
+        generator=torch.Generator(),
+    )
+
+
+def _as_is(item: Any) -> Any:
+    return item
+
+
+def _leave_signals(worker: int) -> None:
+    """Leave signals, which batch systems send to every process, to the main one: it decides when to stop."""
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

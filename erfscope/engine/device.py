@@ -1,0 +1,55 @@
+"""Choices of device, threads and precision."""
+
+import os
+
+import torch
+
+from erfscope.errors import ComputeError
+
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn "auto", "cpu", "cuda" or "cuda:N" into a device; "auto" takes CUDA where there is one.
+
+    Raises
+    ------
+    ComputeError
+        Not a device, or CUDA where there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ComputeError(f"no device is called {name!r}; expected auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ComputeError(f"device {name} is not supported; expected auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and not count:
+        raise ComputeError("CUDA was asked for, but torch sees no CUDA device here; use --device cpu")
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ComputeError(f"device {name} does not exist; this machine has cuda:0 to cuda:{count - 1}")
+    return device
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use (a batch system often grants fewer than there are)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_workers(device: torch.device) -> int:
+    """Return how many loader processes pay off when nothing was asked for.
+
+    On the CPU an image takes seconds to compute and some 50 ms to decode: a worker is worth its core
+    only from four cores up. A CUDA device waits for nothing but decoding.
+    """
+    cores = available_cores()
+    return min(4, cores // 4) if device.type == "cpu" else min(8, max(1, cores - 1))
+
+
+def choose_threads(workers: int) -> int:
+    """Return how many threads leave every loader worker a core of its own, at least one."""
+    return max(1, available_cores() - workers)

@@ -1,0 +1,61 @@
+"""How one image's gradient becomes its contribution to the map.
+
+Every formula adds, per image, a non-negative (H, W) array made from the gradient of the unit with
+respect to the normalised input, before the sum over images.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One published definition of the effective receptive field.
+
+    Attributes
+    ----------
+    source
+        Where it comes from.
+    relu_activation
+        Clip the unit's values before they are summed over the classes (or channels).
+    clip_channels
+        Clip the gradient before it is summed over the image's channels, instead of after.
+    mean_channels
+        Average over the image's channels instead of summing.
+    absolute
+        Take the absolute value where the others clip.
+    """
+
+    source: str
+    relu_activation: bool = False
+    clip_channels: bool = False
+    mean_channels: bool = False
+    absolute: bool = False
+
+    def signed(self, gradient: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) gradient → (N, H, W) unclipped sum (or mean) over the channels."""
+        return gradient.mean(1) if self.mean_channels else gradient.sum(1)
+
+    def contribution(self, gradient: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) gradient → (N, H, W) ≥ 0, each image by itself."""
+        if self.clip_channels:
+            return gradient.relu().sum(1)
+        signed = self.signed(gradient)
+        return signed.abs() if self.absolute else signed.relu()
+
+
+FORMULAS: Mapping[str, Formula] = MappingProxyType(
+    {
+        "paper": Formula("arXiv 2307.14179, Eq. 1: ReLU of the channel sum"),
+        "replknet": Formula(
+            "RepLKNet's script: ReLU of the activation, ReLU of the gradient, channel sum",
+            relu_activation=True,
+            clip_channels=True,
+        ),
+        "openerf": Formula("OpenERF: ReLU of the channel mean", mean_channels=True),
+        "luo2016": Formula("Luo et al. 2016, arXiv 1701.04128: |channel sum|", absolute=True),
+    }
+)

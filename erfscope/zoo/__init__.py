@@ -1,0 +1,1 @@
+"""Networks in plain torch. The catalogue is the way in; parameter names are mmsegmentation's."""

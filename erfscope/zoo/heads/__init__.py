@@ -1,0 +1,1 @@
+"""Heads: the backbone's feature maps in, logits at one of their sizes out."""

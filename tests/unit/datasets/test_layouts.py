@@ -1,0 +1,125 @@
+"""Every layout goes through this tester; listing one in LAYOUTS is enough."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from erfscope.datasets import IGNORE, LAYOUTS, ImageDataset, open_dataset
+
+SIZE = (16, 20)
+
+Opener = Callable[..., ImageDataset]
+
+
+@pytest.fixture(params=LAYOUTS)
+def opened(request: pytest.FixtureRequest, make_root: Callable[[str], Path]) -> Opener:
+    """Open the layout under test on its small folder, at a small size."""
+    name = request.param
+    root = make_root(name) if LAYOUTS[name].needs_root else None
+
+    def open_(**options: Any) -> ImageDataset:
+        if root is None and "images" not in options:
+            options["images"] = 4
+        return open_dataset(name, **{"root": root, "size": SIZE, **options})
+
+    return open_
+
+
+def test_names_are_sorted_and_unique(opened: Opener) -> None:
+    dataset = opened()
+    assert len(dataset) == len(dataset.names) == len(dataset.sequences) == 4
+    assert list(dataset.names) == sorted(set(dataset.names))
+    assert not any("\\" in name or name.startswith("/") for name in dataset.names)
+
+
+def test_samples_have_the_promised_form(opened: Opener) -> None:
+    dataset = opened()
+    for index, name in enumerate(dataset.names):
+        sample = dataset[index]
+        assert sample.name == name
+        assert sample.image.shape == (3, *SIZE)
+        assert sample.image.dtype == torch.float32
+        assert sample.image.is_contiguous()
+        if not dataset.classes:
+            assert sample.label is None
+            continue
+        assert sample.label is not None
+        assert sample.label.shape == SIZE
+        assert sample.label.dtype == torch.int64
+        assert set(sample.label.unique().tolist()) <= {*range(len(dataset.classes)), IGNORE}
+
+
+def test_past_the_end_is_an_index_error(opened: Opener) -> None:
+    with pytest.raises(IndexError):
+        opened()[4]
+
+
+@pytest.mark.parametrize("fit", ["center-crop", "resize", "random-crop"])
+def test_same_samples_each_time_and_after_pickling(opened: Opener, fit: str) -> None:
+    first, second = opened(fit=fit), opened(fit=fit)
+    third = pickle.loads(pickle.dumps(first))
+    assert first.names == second.names == third.names
+    for index in (3, 0):
+        assert torch.equal(first[index].image, second[index].image)
+        assert torch.equal(first[index].image, third[index].image)
+
+
+def test_description_is_json(opened: Opener) -> None:
+    dataset = opened(images=3, seed=5, mean=(0, 0, 0), std=(1, 1, 1))
+    described = json.loads(json.dumps(dataset.describe()))
+    assert described == dataset.describe()
+    root, split, available = (described.pop(key) for key in ("root", "split", "available"))
+    assert described == {
+        "name": dataset.name,
+        "size": list(SIZE),
+        "fit": "center-crop",
+        "seed": 5,
+        "images": 3,
+        "mean": [0, 0, 0],
+        "std": [1, 1, 1],
+    }
+    layout = LAYOUTS[dataset.name]
+    assert (root is not None) == layout.needs_root
+    assert split in layout.splits if layout.splits else split is None
+    assert available == (4 if layout.needs_root else 3)
+
+
+def test_subsets_are_seeded_and_in_order(opened: Opener) -> None:
+    full = opened().names
+    subsets = [opened(images=2, seed=seed).names for seed in range(10)]
+    assert subsets == [opened(images=2, seed=seed).names for seed in range(10)]
+    for names in subsets:
+        assert list(names) == sorted(names)
+        assert set(names) <= set(full)
+    # Ten equal draws of 2 out of 4 happen once in 6^9; synthetic images are counted, not drawn from a list.
+    assert len(set(subsets)) == 1 if full[0].startswith("leaves-") else len(set(subsets)) > 1
+
+
+def test_labels_can_be_left_unread(opened: Opener) -> None:
+    with_labels, without = opened(), opened(labels=False)
+    assert without[1].label is None
+    assert torch.equal(without[1].image, with_labels[1].image)
+
+
+def test_default_size_is_the_layouts(opened: Opener) -> None:
+    dataset = opened(size=None)
+    assert dataset.size == LAYOUTS[dataset.name].size
+    assert dataset[0].image.shape[1:] == dataset.size
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_layout_describes_itself_without_opening(name: str) -> None:
+    layout = LAYOUTS[name]
+    assert layout.name == name
+    assert layout.summary
+    assert "\n" not in layout.summary
+    assert min(layout.size) >= 1
+    assert len(set(layout.classes)) == len(layout.classes)
+    assert set(layout.aliases.values()) <= set(layout.splits)
+    assert layout.needs_root == (layout.draw is None)
+    assert (layout.scenes > 0) == (layout.draw is not None)
