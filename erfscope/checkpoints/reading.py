@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,9 @@ def _read_safetensors(path: Path) -> Any:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old pickle protocols: what matters is whether it loads
+            return torch.load(path, map_location="cpu", weights_only=True)
     # Whatever a broken or hostile file makes the unpickler raise is the file's fault, not a bug here.
     except Exception as error:
         raise CheckpointError(_explain(path, error)) from error
@@ -84,8 +87,9 @@ def _explain(path: Path, error: Exception) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    # Torch's message begins with advice to load the file unsafely; its reason stands at the end.
+    lines = str(error).partition("WeightsUnpickler error:")[2].split("\n") + str(error).split("\n")
+    text = next((line.strip() for line in lines if line.strip()), type(error).__name__)
     return text if len(text) <= 120 else text[:117] + "..."
 
 

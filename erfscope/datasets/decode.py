@@ -58,8 +58,6 @@ def read_image(path: Path) -> Image.Image:
     """
     with _opened(path) as image:
         ImageOps.exif_transpose(image, in_place=True)
-        # A transparent palette entry or color would otherwise be matted, with a warning.
-        image.info.pop("transparency", None)
         if image.mode.startswith("I"):
             return _from_16_bit(image).convert("RGB")
         return image.convert("RGB")

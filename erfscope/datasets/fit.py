@@ -62,17 +62,17 @@ def source_box(
         (left, top, right, bottom) in px of the source image, edges, not pixel centers; whole numbers
         unless the image is enlarged.
     scaled
-        Whether the part has to be scaled.
+        Whether the part has to be scaled, or may have to.
     """
     (height, width), (wanted_height, wanted_width) = source, size
     if fit == "resize":
-        return (0, 0, width, height), source != size
+        return (0, 0, width, height), True  # Pillow copies where it has the size already
     scale = max(1.0, wanted_height / height, wanted_width / width)
     part_height, part_width = wanted_height / scale, wanted_width / scale
     y_share, x_share = (0.5, 0.5) if fit == "center-crop" else np.random.default_rng(key).random(2).tolist()
     top = _start(height, part_height, y_share, scale > 1)
     left = _start(width, part_width, x_share, scale > 1)
-    # min: rounding may carry the far edge an ulp out of the image, which Pillow refuses.
+    # min: rounding may carry the far edge an ulp out of the image.
     return (left, top, min(width, left + part_width), min(height, top + part_height)), scale > 1
 
 

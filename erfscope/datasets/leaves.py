@@ -92,8 +92,8 @@ def _pile(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, npt.
     )
     canvas = Image.new("I", (width, height), 0)
     painter = ImageDraw.Draw(canvas)
-    # From the ground up, so that the first leaf ends on top.
-    for k in np.flatnonzero(inside)[::-1].tolist():
+    # Later leaves fall on earlier ones; what is seen from above is as if laid front to back.
+    for k in np.flatnonzero(inside).tolist():
         outline = x[k] + 1j * y[k] + radius[k] * turn[k] * _outline(int(kinds[k]), radius[k], aspect[k])
         painter.polygon(outline.view(np.float64).tolist(), fill=k + 1)
     ground = np.array([len(CLASSES) - 1], np.uint8)

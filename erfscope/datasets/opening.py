@@ -20,6 +20,7 @@ from erfscope.datasets.dataset import (
 )
 from erfscope.datasets.fit import FITS
 from erfscope.datasets.layout import Finder, Layout
+from erfscope.environment import dataset_root
 from erfscope.errors import DatasetError
 
 # Names of drawn images have five digits, and their order is that of their names.
@@ -105,11 +106,6 @@ def open_dataset(
     )
 
 
-def data_folder() -> str | None:
-    """Find the folder of all datasets, from the environment variable ERFSCOPE_DATA."""
-    return os.environ.get("ERFSCOPE_DATA") or None
-
-
 def _list_files(
     layout: Layout, find: Finder, root: str | os.PathLike[str] | None, split: str | None, labels: bool
 ) -> FileSource:
@@ -123,13 +119,12 @@ def _list_files(
 
 def _root(layout: Layout, root: str | os.PathLike[str] | None) -> Path:
     if root is None:
-        data = data_folder()
-        if data is None:
+        root = dataset_root(layout.name)
+        if root is None:
             raise DatasetError(
                 f"{layout.name} needs its folder; pass --root FOLDER, or set ERFSCOPE_DATA to the folder"
                 f" that holds {layout.name}/ ({layout.summary})"
             )
-        root = Path(data) / layout.name
     folder = Path(root).expanduser().absolute()
     if not folder.is_dir():
         fact = "isn't a folder" if folder.exists() else "doesn't exist"

@@ -9,9 +9,9 @@ def deal_groups(sequences: Iterable[str], groups: int, seed: int = 0) -> Iterato
     """Yield each image's replicate group, from 0 to `groups` − 1.
 
     Images of one sequence (frames of one drive, say) are not independent and stay together. The
-    sequences are dealt in list order, `groups` at a time, each time by a new seeded permutation: the
-    groups stay equal to within one sequence, a shard (every n-th image) reaches all of them, and the
-    group of an image does not depend on the images after it.
+    sequences are dealt in list order along the rows of seeded random Latin squares. Each row is a
+    permutation, so the groups stay equal to within one sequence; so is each column, so a shard of every
+    n-th image reaches all groups as well; and no image's group depends on the images after it.
 
     Parameters
     ----------
@@ -20,13 +20,20 @@ def deal_groups(sequences: Iterable[str], groups: int, seed: int = 0) -> Iterato
     groups
         G ≥ 1.
     seed
-        Of the permutations.
+        Of the squares.
     """
     rng = np.random.default_rng(seed)
     dealt: dict[str, int] = {}
     hand: list[int] = []
     for label in sequences:
         if label not in dealt:
-            hand = hand or [int(group) for group in rng.permutation(groups)]
+            hand = hand or _latin_square(groups, rng)
             dealt[label] = hand.pop()
         yield dealt[label]
+
+
+def _latin_square(size: int, rng: np.random.Generator) -> list[int]:
+    """Rows of a random Latin square of the numbers 0 to `size` − 1, one after another."""
+    rows, columns, symbols = (rng.permutation(size) for _ in range(3))
+    square: list[int] = symbols[(rows[:, None] + columns) % size].ravel().tolist()
+    return square

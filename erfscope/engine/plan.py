@@ -1,5 +1,8 @@
 """Everything that a run decides, decided before it starts, frozen and printable."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -138,7 +141,11 @@ def _probe(
     """
     with borrowed(model, device, torch.float32):
         try:
-            with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
+            with (
+                _quiet(),
+                FakeTensorMode(allow_non_fake_inputs=True),
+                FlopCounterMode(display=False) as counter,
+            ):
                 image = torch.zeros(1, 3, *size, device=device, requires_grad=True)
                 output = unit_map(model, image, layer, resize=resize)
                 output.sum().backward()  # type: ignore[no-untyped-call]
@@ -156,6 +163,18 @@ def _probe(
             raise ComputeError(
                 f"the network does not run on an image of {size[0]}×{size[1]} px ({reason}); try another size"
             ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch from logging a traceback where fake tensors fail; the error itself still comes."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _map_shape(output: torch.Tensor) -> tuple[int, int, int]:

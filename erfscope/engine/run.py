@@ -113,22 +113,27 @@ def accumulate(
 
 def _add_batch(sums: Sums, model: nn.Module, plan: EnginePlan, batch: Sequence[Item]) -> None:
     samples = [item for item, _ in batch if isinstance(item, Sample)]
-    gradients = iter(_gradients(model, plan, samples) if samples else ())
+    results = zip(*_gradients(model, plan, samples), strict=True) if samples else iter(())
     formula = FORMULAS[plan.formula]
     for item, group in batch:
         if isinstance(item, SkippedImage):
             sums.skip(item.name, group, item.reason)
             continue
-        gradient = next(gradients)[None]
-        contribution, signed = formula.contribution(gradient)[0], formula.signed(gradient)[0]
-        if bool(torch.isfinite(signed).all()):
-            sums.add(item.name, group, contribution, signed)
-        else:
-            sums.skip(item.name, group, "its gradient is not finite")
+        value, gradient = next(results)
+        # A ReLU's backward turns NaN into 0, so a finite gradient alone proves nothing.
+        parts = {"image": item.image, "output": value, "gradient": gradient}
+        broken = [name for name, part in parts.items() if not bool(torch.isfinite(part).all())]
+        if broken:
+            sums.skip(item.name, group, f"its {broken[0]} is not finite")
+            continue
+        contribution, signed = formula.contribution(gradient[None]), formula.signed(gradient[None])
+        sums.add(item.name, group, contribution[0], signed[0])
 
 
-def _gradients(model: nn.Module, plan: EnginePlan, samples: Sequence[Sample]) -> torch.Tensor:
-    """Gradients (n, 3, H, W) of the samples; the batch is padded with copies of the last one.
+def _gradients(
+    model: nn.Module, plan: EnginePlan, samples: Sequence[Sample]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Target values (n,) and gradients (n, 3, H, W); the batch is padded with copies of the last sample.
 
     Every image is thus computed in a batch of the planned size, hence by the same kernels, whichever
     batch it falls into.
@@ -143,14 +148,14 @@ def _gradients(model: nn.Module, plan: EnginePlan, samples: Sequence[Sample]) ->
     images = torch.stack([sample.image for sample in (*samples, *padding)])
     images = images.to(plan.device, PRECISIONS[plan.precision]).requires_grad_()
     values = unit_map(model, images, plan.unit.layer, resize=plan.resize)[:, :, plan.unit.y, plan.unit.x]
-    scalar = plan.target.scalar(values, relu=FORMULAS[plan.formula].relu_activation).sum()
-    if not scalar.requires_grad:
+    scalars = plan.target.scalar(values, relu=FORMULAS[plan.formula].relu_activation)
+    if not scalars.requires_grad:
         raise ComputeError(
             "the unit does not depend on the image: the graph is detached (no_grad, detach or argmax in "
             "the network's forward?), or the layer does not see the image"
         )
-    (gradient,) = torch.autograd.grad(scalar, images, allow_unused=True, materialize_grads=True)
-    return gradient[: len(samples)]
+    (gradient,) = torch.autograd.grad(scalars.sum(), images, allow_unused=True, materialize_grads=True)
+    return scalars.detach()[: len(samples)], gradient[: len(samples)]
 
 
 def _check(sums: Sums, max_skipped: float, total: int | None) -> None:

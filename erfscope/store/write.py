@@ -1,6 +1,7 @@
-"""Writes a map as HDF5 (the layout stands in DESIGN terms in `write_map`)."""
+"""Writes a map as HDF5."""
 
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,14 @@ def write_map(erf: ErfMap, path: Path, *, overwrite: bool = False) -> None:
         The file exists and `overwrite` is False, or it can't be written.
     """
     prepare_target(path, overwrite=overwrite, bytes_needed=map_bytes(erf))
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    # Built in memory, for HDF5 on a disk that fills up fails once more, and otherwise, when it is closed.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
         _write_root(file, erf)
         _write_plot(file)
         _write_provenance(file.create_group("provenance"), erf)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def map_bytes(erf: ErfMap) -> int:

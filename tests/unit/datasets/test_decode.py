@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from small_layouts import noise, save
+from unit.datasets.small_layouts import noise, save
 
 from erfscope.datasets import IMAGENET_MEAN, IMAGENET_STD, open_dataset
 from erfscope.datasets.decode import read_image, read_label
@@ -190,7 +190,7 @@ def test_tiff_with_white_at_zero(tmp_path: Path) -> None:
 
 def test_12_bit_tiff_fills_the_range(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "x.tif", DEEP >> 4, bits=12)
-    assert np.array_equal(pixels(path), grey3(np.rint((DEEP >> 4) * 255 / 4095)))
+    assert np.array_equal(pixels(path), grey3(np.rint((DEEP >> 4) * (255 / 4095))))
 
 
 def test_8_bit_tiff_in_planes(tmp_path: Path) -> None:
@@ -337,6 +337,33 @@ def test_corrupted_files_are_read_or_refused(tmp_path: Path, end: str) -> None:
             refused += 1
     # Whatever else was raised would have ended the test; headers rarely survive this.
     assert refused > 30
+
+
+def test_broken_chunk_between_pixels(tmp_path: Path) -> None:
+    # Pillow raises SyntaxError here: the first 64 KiB of pixels are whole, the next chunk has no name.
+    path = save(tmp_path / "x.png", noise(9, 200, 200))
+    content = bytearray(path.read_bytes())
+    second = content.index(b"IDAT", content.index(b"IDAT") + 4)
+    content[second : second + 4] = b"\0\1\2\3"
+    path.write_bytes(content)
+    assert "broken PNG" in refusal(path)
+
+
+def test_broken_metadata_of_a_turned_image(tmp_path: Path) -> None:
+    # Pillow raises struct.error here: a description that calls itself a width.
+    exif = Image.Exif()
+    exif[270], exif[ORIENTATION] = "text", 6
+    path = save(tmp_path / "x.jpg", RGB, exif=exif)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(struct.pack(">HH", 270, 2), struct.pack(">HH", 256, 2), 1))
+    assert refusal(path)
+
+
+def test_tiff_with_a_fraction_for_a_place(tmp_path: Path) -> None:
+    # Pillow raises TypeError here: the place of the pixels (tag 273, type 4) is said to be of type 5.
+    path = write_tiff(tmp_path / "x.tif", GREY)
+    path.write_bytes(path.read_bytes().replace(struct.pack("<HH", 273, 4), struct.pack("<HH", 273, 5), 1))
+    assert "integer" in refusal(path)
 
 
 def bomb() -> bytes:

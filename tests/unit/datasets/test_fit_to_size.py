@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from small_layouts import noise
+from unit.datasets.small_layouts import noise
 
 from erfscope.datasets.fit import FITS, fit_pair, source_box
 
@@ -88,6 +88,14 @@ def test_resize_sees_the_whole_image() -> None:
     expected = image_of(pixels).resize((50, 40), Image.Resampling.BILINEAR)
     assert np.array_equal(fitted(pixels, (40, 50), "resize"), expected)
     assert source_box((21, 34), (40, 50), "resize", KEY) == ((0, 0, 34, 21), True)
+
+
+def test_box_stays_inside() -> None:
+    # At these sizes start + length of the part comes out an ulp too large.
+    (_, top, _, bottom), _ = source_box((7, 12), (61, 100), "center-crop", KEY)
+    assert 0 <= top < bottom <= 7
+    (left, _, right, _), _ = source_box((12, 7), (100, 61), "center-crop", KEY)
+    assert 0 <= left < right <= 7
 
 
 @pytest.mark.parametrize("fit", FITS)

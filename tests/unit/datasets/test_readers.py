@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_layouts import HEIGHT, WIDTH, labels, noise, save
+from unit.datasets.small_layouts import HEIGHT, WIDTH, labels, noise, save
 
 from erfscope.datasets import IGNORE, LAYOUTS, ImageDataset, open_dataset
 from erfscope.errors import DatasetError
@@ -89,6 +89,7 @@ def test_voc_test_split_has_no_labels(make_root: MakeRoot) -> None:
     root = make_root("voc2012")
     save(root / "VOCdevkit/VOC2012/JPEGImages/2008_000006.jpg", noise(9))
     (root / "VOCdevkit/VOC2012/ImageSets/Segmentation/test.txt").write_text("2008_000006\n")
+    (root / "VOCdevkit/VOC2012/SegmentationClass").rename(root / "elsewhere")
     dataset = open_dataset("voc2012", root=root, split="test")
     assert dataset.names == ("JPEGImages/2008_000006.jpg",)
     assert dataset[0].label is None

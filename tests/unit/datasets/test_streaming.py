@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_layouts import noise, save
+from unit.datasets.small_layouts import noise, save
 
 from erfscope.datasets import ImageDataset, Sample, SkippedImage, open_dataset, stream
 

@@ -1,0 +1,68 @@
+"""Networks and maps that many tests share."""
+
+import matplotlib as mpl
+import pytest
+import torch
+from torch import nn
+
+import erfscope
+from erfscope.records import ErfMap
+
+mpl.use("agg")
+
+
+class SmallNet(nn.Module):
+    """Strided, normalised, with a skip and bilinear logits: small, but with everything that can go wrong."""
+
+    def __init__(self, classes: int = 4) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.act = nn.ReLU(inplace=True)
+        self.body = nn.Conv2d(6, 6, 3, padding=2, dilation=2)
+        self.drop = nn.Dropout(0.5)
+        self.classify = nn.Conv2d(6, classes, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.act(self.norm(self.stem(x)))
+        y = y + self.act(self.body(y))
+        logits = self.classify(self.drop(y))
+        return nn.functional.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def seeded(network: nn.Module, seed: int = 0) -> nn.Module:
+    """Give a network seeded weights and running statistics that are not the identity."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(std=0.5, generator=generator)
+        for name, buffer in network.named_buffers():
+            if name.endswith("running_var"):
+                buffer.uniform_(0.5, 2.0, generator=generator)
+            elif name.endswith("running_mean"):
+                buffer.normal_(std=0.3, generator=generator)
+    return network
+
+
+def noise_images(count: int, size: tuple[int, int], seed: int = 0) -> list[torch.Tensor]:
+    """`count` standard normal images (3, H, W)."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(3, *size, generator=generator) for _ in range(count)]
+
+
+@pytest.fixture
+def small_net() -> nn.Module:
+    return seeded(SmallNet()).train()  # in training mode, as a caller may have left it
+
+
+@pytest.fixture(scope="session")
+def small_map() -> ErfMap:
+    """A map of a few images of 33×41 px, with replicates and provenance."""
+    return erfscope.compute_erf(seeded(SmallNet()), noise_images(20, (33, 41)))
+
+
+@pytest.fixture(scope="session")
+def real_star() -> ErfMap:
+    """DeepLabV3-ResNet-18 at stride 8, rates 12, 24, 36, untrained, 769×769: the study's star, 576 px."""
+    model = erfscope.load_model("deeplabv3", backbone="resnet18", output_stride=8)
+    return erfscope.compute_erf(model, erfscope.open_dataset("synthetic-leaves", images=10, labels=False))

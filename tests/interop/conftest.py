@@ -1,0 +1,17 @@
+"""torchvision's wheel is built for CUDA; on a CPU-only torch its import needs two operators defined."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def torchvision():
+    if not torch.cuda.is_available():
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    import torchvision
+
+    yield torchvision
+    if not torch.cuda.is_available():
+        del library

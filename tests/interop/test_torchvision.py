@@ -1,0 +1,50 @@
+"""torchvision's own networks: their state dicts load strictly and give the same logits and maps."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import erfscope
+from conftest import noise_images
+
+PAIRS = {"torchvision-deeplabv3": "deeplabv3", "torchvision-fcn": "fcn"}
+
+
+@pytest.fixture(scope="module", params=[(n, b) for n in PAIRS for b in ("resnet50", "resnet101")], ids=str)
+def pair(request, torchvision):
+    name, backbone = request.param
+    torch.manual_seed(0)
+    build = getattr(torchvision.models.segmentation, f"{PAIRS[name]}_{backbone}")
+    theirs = build(weights=None, weights_backbone=None, aux_loss=True, num_classes=7).eval()
+    with torch.no_grad():
+        for module in theirs.modules():  # statistics that are not the identity, kept small for 101 layers
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(std=0.1)
+                module.running_var.uniform_(0.5, 1.5)
+                module.weight.uniform_(0.3, 0.7)
+    return name, backbone, theirs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_state_dict_loads_and_logits_agree(pair, suffix, tmp_path):
+    name, backbone, theirs = pair
+    path = tmp_path / f"weights{suffix}"
+    save_file(theirs.state_dict(), path) if suffix == ".safetensors" else torch.save(theirs.state_dict(), path)
+    ours = erfscope.load_model(name, backbone=backbone, checkpoint=path)
+    weights = ours.origin.weights
+    assert (weights.missing, weights.unexpected) == ((), ())
+    assert weights.left_out > 0  # the auxiliary classifier
+    assert len(weights.sha256) == 64
+    image = torch.randn(1, 3, 65, 97)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(image), theirs(image)["out"], rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_maps_agree(pair, tmp_path):
+    name, backbone, theirs = pair
+    torch.save({"model": theirs.state_dict()}, tmp_path / "nested.pth")
+    ours = erfscope.load_model(name, backbone=backbone, checkpoint=tmp_path / "nested.pth")
+    images = noise_images(2, (49, 65))
+    assert (erfscope.compute_erf(ours, images).erf == erfscope.compute_erf(theirs, images).erf).all()
