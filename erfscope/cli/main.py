@@ -1,6 +1,7 @@
 """`erfscope`: a lazy group of commands, and the one place that turns errors into exit codes."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
@@ -59,11 +60,14 @@ def cli() -> None:
     """
 
 
-def main() -> NoReturn:
-    """Run the command line; exit 0 done, 2 bad input, 130 interrupted, 1 a bug (with its traceback)."""
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line, `sys.argv` by default.
+
+    Exits 0 done, 2 bad input, 130 interrupted; a bug keeps its traceback and exits 1.
+    """
     wait_passively()
     try:
-        code = cli.main(prog_name="erfscope", standalone_mode=False)
+        code = cli.main(args, prog_name="erfscope", standalone_mode=False)
     except ErfscopeError as error:
         _fail(str(error))
     except click.UsageError as error:

@@ -60,7 +60,7 @@ def gaussian(
 def _fit(erf: FloatArray, center: tuple[float, float], shape: str, *, with_offset: bool) -> GaussianFit:
     block = max(1, min(erf.shape) // FIT_SIDE)
     small, y, x = _block_means(erf, block)
-    scale = small.max()
+    scale = float(np.abs(small).max())  # so that the fit sees numbers near one, whatever the map's
     values = small / scale
 
     def residual(parameters: lmfit.Parameters) -> FloatArray:
@@ -69,14 +69,15 @@ def _fit(erf: FloatArray, center: tuple[float, float], shape: str, *, with_offse
 
     result = lmfit.minimize(residual, _guess(values, y, x, shape, with_offset=with_offset))
     best = dict(result.params.valuesdict())
-    stderr = {name: result.params[name].stderr for name in _PARAMETERS if result.params[name].vary}
+    stderr = {name: _finite(result.params[name].stderr) for name in _PARAMETERS if result.params[name].vary}
     best, stderr = _canonical(best, stderr)
+    rows, columns = (np.asarray(axis, np.float64) for axis in np.indices(erf.shape))
+    model, data = gaussian(rows, columns, **best), erf / scale
+    smoothed = ndimage.gaussian_filter(data, max(1.5, min(erf.shape) / 64), mode="nearest")
     for name in ("amplitude", "offset"):
         best[name] *= scale
-        stderr[name] = None if stderr.get(name) is None else stderr[name] * scale
-    rows, columns = (np.asarray(axis, np.float64) for axis in np.indices(erf.shape))
-    model = gaussian(rows, columns, **best)
-    smoothed = ndimage.gaussian_filter(erf, max(1.5, min(erf.shape) / 64), mode="nearest")
+        error = stderr.get(name)
+        stderr[name] = None if error is None else error * scale
     return GaussianFit(
         model=shape,
         x0_px=best["x0"],
@@ -87,7 +88,7 @@ def _fit(erf: FloatArray, center: tuple[float, float], shape: str, *, with_offse
         amplitude=best["amplitude"],
         offset=best["offset"],
         stderr=_public_names(stderr),
-        r_squared=_r_squared(erf, model),
+        r_squared=_r_squared(data, model),
         r_squared_smoothed=_r_squared(smoothed, model),
         shift_from_projected_center=(best["y0"] - center[0], best["x0"] - center[1]),
         flags=_flags(best, erf.shape, _r_squared(smoothed, model), converged=bool(result.success)),
@@ -150,7 +151,13 @@ def _public_names(stderr: dict[str, float | None]) -> dict[str, float | None]:
 
 
 def _r_squared(data: FloatArray, model: FloatArray) -> float:
-    return float(1 - ((data - model) ** 2).sum() / ((data - data.mean()) ** 2).sum())
+    spread = ((data - data.mean()) ** 2).sum()
+    return float(1 - ((data - model) ** 2).sum() / spread) if spread > 0 else 0.0
+
+
+def _finite(value: float | None) -> float | None:
+    """Lmfit gives no error, or not a finite one, where a parameter is not determined."""
+    return None if value is None or not np.isfinite(value) else float(value)
 
 
 def _flags(

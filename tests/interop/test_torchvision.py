@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from conftest import noise_images
 from safetensors.torch import save_file
 
 import erfscope
-from conftest import noise_images
 
 PAIRS = {"torchvision-deeplabv3": "deeplabv3", "torchvision-fcn": "fcn"}
 
@@ -30,7 +30,9 @@ def pair(request, torchvision):
 def test_state_dict_loads_and_logits_agree(pair, suffix, tmp_path):
     name, backbone, theirs = pair
     path = tmp_path / f"weights{suffix}"
-    save_file(theirs.state_dict(), path) if suffix == ".safetensors" else torch.save(theirs.state_dict(), path)
+    save_file(theirs.state_dict(), path) if suffix == ".safetensors" else torch.save(
+        theirs.state_dict(), path
+    )
     ours = erfscope.load_model(name, backbone=backbone, checkpoint=path)
     weights = ours.origin.weights
     assert (weights.missing, weights.unexpected) == ((), ())

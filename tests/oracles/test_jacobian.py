@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
+from conftest import SmallNet, noise_images, seeded
 from torch import nn
 from torch.autograd.functional import jacobian
 
 import erfscope
-from conftest import SmallNet, noise_images, seeded
 
 SIZE = (19, 23)
 # Strong enough that the images differ in their highest class.
@@ -50,7 +49,8 @@ def test_map_is_the_clipped_jacobian(formula, target, unit):
     erf = erfscope.compute_erf(network, IMAGES, formula=formula, target=target, at=unit, precision="float64")
     where = unit or (SIZE[0] // 2, SIZE[1] // 2)
     gradients = [
-        target_jacobian(network, image.double(), where, target, formula == "replknet").numpy() for image in IMAGES
+        target_jacobian(network, image.double(), where, target, formula == "replknet").numpy()
+        for image in IMAGES
     ]
     expected = sum(FEW_LINES[formula](gradient) for gradient in gradients)
     # Two orders of the same float64 sums.

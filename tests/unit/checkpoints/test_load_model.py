@@ -15,7 +15,9 @@ from erfscope.zoo.catalog import build_network, resolve_options
 
 @pytest.fixture(scope="module")
 def state():
-    return build_network(resolve_options("deeplabv3", backbone="resnet18-v1c", num_classes=6), seed=5).state_dict()
+    return build_network(
+        resolve_options("deeplabv3", backbone="resnet18-v1c", num_classes=6), seed=5
+    ).state_dict()
 
 
 def load(path, **options):
@@ -83,12 +85,16 @@ def test_a_partial_load_keeps_the_rest_random(state, tmp_path):
     report = model.origin.weights
     assert all(name.startswith("decode_head.") for name in report.missing)
     assert "tensors random" in report.label
-    assert torch.equal(model.decode_head.conv_seg.weight, state["decode_head.conv_seg.weight"])  # the same seed
+    assert torch.equal(
+        model.decode_head.conv_seg.weight, state["decode_head.conv_seg.weight"]
+    )  # the same seed
 
 
 def test_a_file_as_the_model_names_the_network_it_fits(state, tmp_path):
     torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(CheckpointError, match=r"--model deeplabv3 --backbone resnet18-v1c --checkpoint .*w.pth"):
+    with pytest.raises(
+        CheckpointError, match=r"--model deeplabv3 --backbone resnet18-v1c --checkpoint .*w.pth"
+    ):
         erfscope.load_model(str(tmp_path / "w.pth"))
 
 

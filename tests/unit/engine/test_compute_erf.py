@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from conftest import SmallNet, noise_images, seeded
 from torch import nn
 
 import erfscope
-from conftest import SmallNet, noise_images, seeded
 from erfscope.datasets import Sample, SkippedImage
 from erfscope.errors import ComputeError
 
@@ -73,14 +73,18 @@ def test_the_model_comes_back_as_it_was(small_net, precision):
 def test_the_model_comes_back_as_it_was_after_an_error(small_net):
     before = snapshot(small_net)
     images = [*noise_images(2, SIZE), torch.zeros(3, 5, 5)]
-    with pytest.raises(ComputeError, match=r"image-00002 is \(3, 5, 5\), the run is planned for \(3, 21, 26\)"):
+    with pytest.raises(
+        ComputeError, match=r"image-00002 is \(3, 5, 5\), the run is planned for \(3, 21, 26\)"
+    ):
         erfscope.compute_erf(small_net, images, precision="float64")
     assert_same(before, snapshot(small_net))
 
 
 def test_eval_mode_is_used_whatever_the_caller_left(small_net):
     images = noise_images(3, SIZE)
-    trained, evaluated = (erfscope.compute_erf(net, images).erf for net in (small_net, seeded(SmallNet()).eval()))
+    trained, evaluated = (
+        erfscope.compute_erf(net, images).erf for net in (small_net, seeded(SmallNet()).eval())
+    )
     np.testing.assert_array_equal(trained, evaluated)
 
 
@@ -128,7 +132,8 @@ def test_too_many_skipped_images_are_an_error(small_net):
 def test_iterables_of_unknown_length_give_the_same_map(small_net):
     images = noise_images(4, SIZE)
     np.testing.assert_array_equal(
-        erfscope.compute_erf(small_net, iter(images)).replicates, erfscope.compute_erf(small_net, images).replicates
+        erfscope.compute_erf(small_net, iter(images)).replicates,
+        erfscope.compute_erf(small_net, images).replicates,
     )
 
 

@@ -9,7 +9,15 @@ from lmfit.models import Gaussian2dModel
 from erfscope.errors import MapError
 from erfscope.measure.gaussian import fit_gaussian, gaussian
 
-TRUTH = {"x0": 100.3, "y0": 118.6, "sigma_x": 30.0, "sigma_y": 21.0, "theta": 0.0, "amplitude": 4.0, "offset": 0.5}
+TRUTH = {
+    "x0": 100.3,
+    "y0": 118.6,
+    "sigma_x": 30.0,
+    "sigma_y": 21.0,
+    "theta": 0.0,
+    "amplitude": 4.0,
+    "offset": 0.5,
+}
 
 
 def image(size=(221, 230), images=100, seed=0, **changes):
@@ -48,13 +56,21 @@ def test_the_studys_protocol_is_lmfits_gaussian():
     y, x = np.indices(data.shape).astype(float)
     model = Gaussian2dModel()
     guess = model.make_params(
-        amplitude=20000, centerx=100, centery=115, sigmax=dict(value=30, min=1), sigmay=dict(value=25, min=1)
+        amplitude=20000,
+        centerx=100,
+        centery=115,
+        sigmax={"value": 30, "min": 1},
+        sigmay={"value": 25, "min": 1},
     )
     best = model.fit(data.ravel(), guess, x=x.ravel(), y=y.ravel()).params
     study = fit_gaussian(data, (110, 115)).study
     # Two least-squares fits of one model end within their common tolerance.
-    assert (study.x0_px, study.y0_px) == pytest.approx((best["centerx"].value, best["centery"].value), abs=1e-3)
-    assert (study.sigma_x_px, study.sigma_y_px) == pytest.approx((best["sigmax"].value, best["sigmay"].value), rel=1e-4)
+    assert (study.x0_px, study.y0_px) == pytest.approx(
+        (best["centerx"].value, best["centery"].value), abs=1e-3
+    )
+    assert (study.sigma_x_px, study.sigma_y_px) == pytest.approx(
+        (best["sigmax"].value, best["sigmay"].value), rel=1e-4
+    )
     assert study.offset == 0
 
 

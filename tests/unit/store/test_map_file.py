@@ -73,7 +73,15 @@ def test_provenance(map_file):
         assert images.attrs["sha256"] == image_list_sha256(names)
         assert set(images["status"].asstr()) == {"done"}
         assert (images["gradient_mass"][()] > 0).all()
-        assert set(file["provenance"]) >= {"command", "versions", "weights", "dataset", "engine", "host", "network"}
+        assert set(file["provenance"]) >= {
+            "command",
+            "versions",
+            "weights",
+            "dataset",
+            "engine",
+            "host",
+            "network",
+        }
         assert json.loads(file["provenance/weights"][()])["source"] == "as given"
 
 

@@ -1,0 +1,31 @@
+# Two commands do everything on a machine with Python and make: `make demo`, `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: demo test lint clean
+
+demo: .venv/installed
+	$(BIN)/erfscope demo --out demo --overwrite
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(INSTALL) .
+	touch $@
+
+.venv/installed-%: pyproject.toml constraints.txt | .venv/bin/python
+	$(INSTALL) '.[$*]'
+	touch $@
+
+clean:
+	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,55 @@
+"""The README doesn't lie: every block runs, every command is documented, the example runs."""
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+
+from erfscope.cli.main import COMMANDS
+from erfscope.zoo.catalog import build_network, resolve_options
+
+TOP = Path(__file__).parents[2]
+README = (TOP / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_every_command_is_documented():
+    for command in COMMANDS:
+        assert re.search(rf"\berfscope {command}\b|`{command}`", README), command
+
+
+@pytest.mark.slow
+def test_every_block_runs(run, photos):
+    np.save("array.npy", np.random.default_rng(0).random((193, 193)))
+    network = build_network(resolve_options("fcn", backbone="resnet18"))
+    torch.save(network.state_dict(), "weights.pth")
+    ran = 0
+    for language, block in BLOCKS:
+        if language == "python":
+            with mpl.rc_context():
+                exec(compile(block, "README.md", "exec"), {})
+            ran += 1
+            continue
+        assert language == "sh", f"a {language} block would not be tested"
+        for line in block.strip().splitlines():
+            program, *args = shlex.split(line)
+            if program == "make":
+                assert re.search(rf"^{args[0]}:", (TOP / "Makefile").read_text(), flags=re.MULTILINE)
+                continue
+            assert program == "erfscope"
+            result = run(*args)
+            assert result.code == 0, f"{line}\n{result.err}"
+            ran += 1
+    assert ran > 15
+
+
+@pytest.mark.slow
+def test_first_map(here):
+    runpy.run_path(str(TOP / "examples" / "first_map.py"))
+    assert (here / "first_map.png").stat().st_size > 10_000
+    assert (here / "first_map.h5").exists()
