@@ -144,6 +144,24 @@ class ErfMap:
         """Return the images that were skipped."""
         return tuple(record for record in self.records if record.status == "skipped")
 
+    def summary(self) -> dict[str, Any]:
+        """Return the JSON form: everything but the arrays and the list of images."""
+        masses = [record.mass for record in self.records if record.mass is not None]
+        return {
+            "images": self.images,
+            "images_skipped": len(self.skipped),
+            "skipped": [{"name": record.name, "reason": record.reason} for record in self.skipped],
+            "size": list(self.size),
+            "unit": self.unit.summary(),
+            "formula": self.formula,
+            "target": self.target,
+            "replicates": 0 if self.replicates is None else len(self.replicates),
+            "sum": float(self.erf.sum()),
+            "peak": float(self.erf.max()),
+            "largest_image_share": max(masses) / sum(masses) if masses else None,
+            **self.provenance,
+        }
+
     @property
     def network_label(self) -> str:
         """How a figure names the network."""

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -195,7 +194,7 @@ def demo(
     dict
         JSON-able: map, figures, star, gaussian, images, seconds.
     """
-    path, figures = out / "erf.h5", [out / "erf-log.png", out / "erf-linear.png"]
+    path, figures = out / "erf.h5", [out / "erf-log.png", out / "erf-power.png"]
     for target in (path, *figures):
         prepare_target(target, overwrite=overwrite)
     model = load_model("deeplabv3", backbone="resnet18", output_stride=8)
@@ -251,47 +250,6 @@ def import_array(array: Path, out: Path, *, unit: tuple[int, int] | None, overwr
     erf = map_from_array(read_array(array), unit, str(array))
     write_map(erf, out, overwrite=overwrite)
     return erf
-
-
-def map_summary(erf: ErfMap, file: str) -> dict[str, Any]:
-    """Return what `erfscope inspect` prints: everything in the file but its arrays."""
-    masses = [record.mass for record in erf.records if record.mass is not None]
-    return {
-        "file": file,
-        "size": list(erf.size),
-        "images": erf.images,
-        "images_skipped": len(erf.skipped),
-        "unit": erf.unit.summary(),
-        "formula": erf.formula,
-        "target": erf.target,
-        "replicates": 0 if erf.replicates is None else len(erf.replicates),
-        "sum": float(erf.erf.sum()),
-        "peak": float(erf.erf.max()),
-        "largest_image_share": max(masses) / sum(masses) if masses else None,
-        **erf.provenance,
-        "image_list": [asdict(record) for record in erf.records],
-    }
-
-
-def compute_summary(erf: ErfMap, out: str) -> dict[str, Any]:
-    """Return what `erfscope compute --json` prints of a map that was written to `out`."""
-    facts = erf.provenance
-    return {
-        "out": out,
-        "images": erf.images,
-        "images_skipped": len(erf.skipped),
-        "skipped": [{"name": record.name, "reason": record.reason} for record in erf.skipped],
-        "size": list(erf.size),
-        "unit": erf.unit.summary(),
-        "formula": erf.formula,
-        "target": erf.target,
-        "seconds": facts["seconds"],
-        "images_per_second": facts["images_per_second"],
-        "network": facts["network"],
-        "dataset": facts["dataset"],
-        "engine": facts["engine"],
-        "weights": facts["weights"],
-    }
 
 
 def _pick(options: dict[str, Any], *names: str) -> dict[str, Any]:

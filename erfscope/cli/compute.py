@@ -52,11 +52,11 @@ def compute_command(output: Output, /, **options: Any) -> None:
     erfscope compute --model deeplabv3 --data cityscapes --root /data/cityscapes
     erfscope compute --model deeplabv3 --backbone resnet18 --data synthetic-leaves --images 16
     """
-    from erfscope.workflows import compute_summary, compute_to_file
+    from erfscope.workflows import compute_to_file
 
     out: Path = options["out"]
     erf = compute_to_file(warn=output.warn, progress=output.progress, **options)
-    summary = compute_summary(erf, str(out))
+    summary = {"out": str(out), **erf.summary()}
     for record in erf.skipped:
         output.warn(f"skipped {record.name}: {record.reason}")
 

@@ -12,7 +12,7 @@ from erfscope.cli.output import Output, output_options, print_facts
     "--out", "-o", type=click.Path(path_type=Path), default=Path("demo"), help="Folder for the results."
 )
 @click.option(
-    "--images", type=click.IntRange(1), default=16, help="Synthetic images; 16 take about a minute."
+    "--images", type=click.IntRange(1), default=12, help="Synthetic images; 12 take about a minute."
 )
 @click.option("--size", type=click.IntRange(1), default=769, help="Side of the images, px.")
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")

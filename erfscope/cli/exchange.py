@@ -25,9 +25,7 @@ def import_command(
     if isinstance(unit, str):
         raise click.BadParameter(f"{unit!r} is no pixel; an array has no layers", param_hint="--unit")
     erf = import_array(array, out, unit=unit, overwrite=overwrite)
-    groups = 0 if erf.replicates is None else len(erf.replicates)
-    document = {"out": str(out), "size": list(erf.size), "unit": erf.unit.summary(), "replicates": groups}
-    output.result(document, lambda: click.echo(str(out)))
+    output.result({"out": str(out), **erf.summary()}, lambda: click.echo(str(out)))
 
 
 @click.command("export")

@@ -1,5 +1,6 @@
 """`erfscope inspect`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from erfscope.cli.output import Output, output_options, print_facts
 @output_options
 def inspect_command(output: Output, file: Path) -> None:
     """Tell what the map FILE (erf.h5) holds and how it came about. With -v the engine's plan as well."""
-    from erfscope.workflows import load_erf, map_summary
+    from erfscope.workflows import load_erf
 
-    summary = map_summary(load_erf(file), str(file))
+    erf = load_erf(file)
+    summary = {"file": str(file), **erf.summary(), "image_list": [asdict(record) for record in erf.records]}
     verbose = output.verbosity > 0
     output.result(summary, lambda: print_facts(_lines(summary, verbose=verbose)))
 

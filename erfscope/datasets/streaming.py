@@ -1,9 +1,12 @@
 """Samples in order, read ahead by worker processes; a broken image never ends the run."""
 
+import os
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import parent_process
+from threading import Thread
 from typing import Any
 
 import torch
@@ -33,6 +36,7 @@ class SkippedImage:
 # What a worker hands over: place, image, label. Arrays of bytes go through a pipe; tensors would go through
 # shared memory, of which containers have little, and hold a file open each until the reader drops them.
 _Read = tuple[int, Pixels, Pixels | None]
+_LOOK_AFTER_MAIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,20 @@ def _as_is(item: Any) -> Any:
 
 def _leave_signals(worker: int) -> None:
     """Leave signals, which batch systems send to every process, to the main one: it decides when to stop."""
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
+    for name in ("SIGINT", "SIGUSR1", "SIGUSR2"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    # SIGTERM can't just be ignored: with it the main process ends, at its own exit, workers that it has left.
+    if hasattr(signal, "sigtimedwait"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        Thread(target=_end_with_main, daemon=True).start()
+
+
+def _end_with_main() -> None:
+    """Exit at the main process's word or when it is gone: a worker whose pipe is full would wait for ever."""
+    main = parent_process()
+    while main and main.is_alive():
+        term = signal.sigtimedwait({signal.SIGTERM}, _LOOK_AFTER_MAIN_S)
+        if term and term.si_pid == main.pid:
+            break
+    os._exit(0)

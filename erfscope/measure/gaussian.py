@@ -12,6 +12,7 @@ from erfscope.records import FloatArray, GaussianFit
 SHAPES = ("symmetric", "axis-aligned", "rotated")
 FIT_SIDE = 256  # larger maps are averaged in blocks down to about this side, which a Gaussian survives
 POOR_FIT = 0.5
+MIN_PIXELS = 16
 
 _PARAMETERS = ("x0", "y0", "sigma_x", "sigma_y", "theta", "amplitude", "offset")
 
@@ -37,10 +38,12 @@ def fit_gaussian(erf: FloatArray, center: tuple[float, float], shape: str = "axi
     Raises
     ------
     MapError
-        An unknown shape.
+        An unknown shape, or a map of fewer than 16 px.
     """
     if shape not in SHAPES:
         raise MapError(f"no Gaussian is called {shape!r}; expected {', '.join(SHAPES)}")
+    if erf.size < MIN_PIXELS:
+        raise MapError(f"{erf.shape[0]}×{erf.shape[1]} px are too few for a Gaussian; measure a larger map")
     fit = _fit(erf, center, shape, with_offset=True)
     return replace(fit, study=_fit(erf, center, "axis-aligned", with_offset=False))
 

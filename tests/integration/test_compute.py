@@ -2,7 +2,6 @@
 
 import re
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -52,19 +51,6 @@ def test_real_layouts(run, here, data):
     erf = erfscope.load_erf("erf.h5")
     assert erf.images == result.json["images"] > 0
     assert [record.name for record in erf.records] == sorted(record.name for record in erf.records)
-
-
-@pytest.mark.slow
-def test_the_bare_command(run, here):
-    """The dataset's usual crop and classes, every image of val, and erf.h5, which the others read."""
-    assert run("compute", "--model", "deeplabv3", "--data", "cityscapes").code == 0
-    with h5py.File(here / "erf.h5") as file:
-        assert file["erf"].shape == (769, 769)
-        assert file.attrs["images"] == 4
-    for command in ("star-distance", "fit-gaussian", "plot", "inspect"):
-        result = run(command)
-        assert result.code == 0, result.err
-        assert "erf" in result.out
 
 
 def test_the_same_command_gives_the_same_map(run):

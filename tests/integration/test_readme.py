@@ -1,10 +1,12 @@
 """The README doesn't lie: every block runs, every command is documented, the example runs."""
 
+import json
 import re
 import runpy
 import shlex
 from pathlib import Path
 
+import h5py
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -46,6 +48,12 @@ def test_every_block_runs(run, photos):
             assert result.code == 0, f"{line}\n{result.err}"
             ran += 1
     assert ran > 15
+    # The bare command took the dataset's crop and classes, and every image of val.
+    with h5py.File("erf.h5") as file:
+        assert file["erf"].shape == (769, 769)
+        assert file.attrs["images"] == 4
+        options = json.loads(file["provenance/network"][()])["options"]
+    assert (options["num_classes"], options["rates"]) == (19, [12, 24, 36])
 
 
 @pytest.mark.slow

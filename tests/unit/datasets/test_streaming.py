@@ -1,8 +1,13 @@
 """`stream`: the same samples with and without workers, whatever is broken, and nothing left behind."""
 
+import gc
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,6 +41,12 @@ def forked() -> Iterator[None]:
     multiprocessing.set_start_method("fork", force=True)
     yield
     multiprocessing.set_start_method(before, force=True)
+
+
+def children() -> set[int | None]:
+    """Process ids of the workers; those of failed streams go with their tracebacks."""
+    gc.collect()
+    return {child.pid for child in multiprocessing.active_children()}
 
 
 def assert_same(first: list[Sample | SkippedImage], second: list[Sample | SkippedImage]) -> None:
@@ -105,22 +116,62 @@ def test_a_dead_worker_surfaces(dataset: ImageDataset, monkeypatch: pytest.Monke
 
 @pytest.mark.usefixtures("forked")
 def test_workers_leave_signals_to_the_main_process(dataset: ImageDataset) -> None:
+    before = children()
     items = stream(dataset, indices=[0] * 40, workers=1)
     next(items)
-    (worker,) = multiprocessing.active_children()
-    assert worker.pid is not None
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        os.kill(worker.pid, number)
+    (worker,) = children() - before
+    # From a third process, as a batch system does.
+    for name in ("INT", "TERM", "USR1", "USR2"):
+        subprocess.run(["kill", f"-{name}", str(worker)], check=True)
     assert len(list(items)) == 39
+
+
+# Images of 0.5 MB, more than a pipe takes, so that a worker is stuck on them when nobody reads.
+LEAVE = """
+import multiprocessing, os, signal, sys
+from erfscope.datasets import open_dataset, stream
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[1])
+    sys.left = stream(open_dataset("synthetic-leaves", size=400), workers=1)
+    next(sys.left)
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    if sys.argv[2] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+@pytest.mark.parametrize(("end", "code"), [("return", 0), ("kill", -signal.SIGKILL)])
+def test_workers_end_with_the_main_process(method: str, end: str, code: int) -> None:
+    # To a file: a worker that outlives the main process would hold a pipe open.
+    command = [sys.executable, "-c", LEAVE, method, end]
+    with tempfile.TemporaryFile("w+") as out:
+        # Minutes if the worker isn't ended; seconds otherwise, of which torch's import takes most.
+        assert subprocess.run(command, stdout=out, stderr=out, timeout=60, check=False).returncode == code
+        out.seek(0)
+        worker = int(out.read())
+    deadline = time.monotonic() + 20  # it looks every two seconds
+    while is_running(worker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not is_running(worker)
+
+
+def is_running(process: int) -> bool:
+    """Tell whether a process is there and not only waiting to be collected."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.usefixtures("forked")
 def test_stopping_early_leaves_no_process(dataset: ImageDataset) -> None:
+    before = children()
     items = stream(dataset, indices=[0] * 40, workers=1)
     next(items)
-    assert multiprocessing.active_children()
+    assert children() - before
     items.close()
-    assert not multiprocessing.active_children()
+    assert not children() - before
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -89,6 +89,12 @@ def test_flags_of_fits_that_must_not_be_trusted():
     assert json.dumps(outside.summary(), allow_nan=False)
 
 
+def test_maps_of_a_few_pixels():
+    with pytest.raises(MapError, match="3×5 px are too few"):
+        fit_gaussian(np.ones((3, 5)), (1, 2))
+    assert fit_gaussian(np.random.default_rng(0).random((1, 40)), (0, 20)).flags
+
+
 def test_unknown_shape():
     with pytest.raises(MapError, match="expected symmetric, axis-aligned, rotated"):
         fit_gaussian(image(), (0, 0), "round")
