@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from unit.datasets.small_layouts import BUILDERS
+from small_layouts import BUILDERS
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from unit.datasets.small_layouts import noise, save
+from small_layouts import noise, save
 
 from erfscope.datasets import IMAGENET_MEAN, IMAGENET_STD, open_dataset
 from erfscope.datasets.decode import read_image, read_label

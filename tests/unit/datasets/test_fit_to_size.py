@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from unit.datasets.small_layouts import noise
+from small_layouts import noise
 
 from erfscope.datasets.fit import FITS, fit_pair, source_box
 

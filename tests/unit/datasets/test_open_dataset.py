@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from unit.datasets.small_layouts import noise, save
+from small_layouts import noise, save
 
 from erfscope.datasets import open_dataset
 from erfscope.errors import DatasetError, ImageError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unit.datasets.small_layouts import HEIGHT, WIDTH, labels, noise, save
+from small_layouts import HEIGHT, WIDTH, labels, noise, save
 
 from erfscope.datasets import IGNORE, LAYOUTS, ImageDataset, open_dataset
 from erfscope.errors import DatasetError

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from unit.datasets.small_layouts import noise, save
+from small_layouts import noise, save
 
 from erfscope.datasets import ImageDataset, Sample, SkippedImage, open_dataset, stream
 
