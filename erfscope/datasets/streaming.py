@@ -36,7 +36,6 @@ class SkippedImage:
 # What a worker hands over: place, image, label. Arrays of bytes go through a pipe; tensors would go through
 # shared memory, of which containers have little, and hold a file open each until the reader drops them.
 _Read = tuple[int, Pixels, Pixels | None]
-_LOOK_AFTER_MAIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def _loader(dataset: ImageDataset, order: Sequence[int], workers: int) -> DataLo
         sampler=order,
         num_workers=workers,
         collate_fn=_as_is,
-        worker_init_fn=_leave_signals,
+        worker_init_fn=_attend_to_main,
         # Its own, for the loader draws a seed from it and would otherwise move the caller's random numbers.
         generator=torch.Generator(),
     )
@@ -101,22 +100,14 @@ def _as_is(item: Any) -> Any:
     return item
 
 
-def _leave_signals(worker: int) -> None:
-    """Leave signals, which batch systems send to every process, to the main one: it decides when to stop."""
-    for name in ("SIGINT", "SIGUSR1", "SIGUSR2"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    # SIGTERM can't just be ignored: with it the main process ends, at its own exit, workers that it has left.
-    if hasattr(signal, "sigtimedwait"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        Thread(target=_end_with_main, daemon=True).start()
+def _attend_to_main(worker: int) -> None:
+    """Leave Ctrl-C, which reaches every process, to the main one, and end with it, also when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_main, daemon=True).start()
 
 
 def _end_with_main() -> None:
-    """Exit at the main process's word or when it is gone: a worker whose pipe is full would wait for ever."""
     main = parent_process()
-    while main and main.is_alive():
-        term = signal.sigtimedwait({signal.SIGTERM}, _LOOK_AFTER_MAIN_S)
-        if term and term.si_pid == main.pid:
-            break
-    os._exit(0)
+    if main:
+        main.join()
+        os._exit(0)  # the worker may be stuck on a full pipe that nobody reads any more
