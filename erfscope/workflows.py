@@ -77,7 +77,8 @@ def compute_erf(
     batch_size
         Images a batch; the map does not depend on it but for rounding.
     workers
-        Processes that read images; None chooses. Threads take the remaining cores.
+        Processes that read a dataset's images, as far as there are cores; None chooses. Threads take
+        the remaining cores.
     replicates
         G, the number of disjoint image groups whose partial sums are kept; 0 keeps none.
     max_skipped
@@ -108,7 +109,7 @@ def compute_erf(
         precision=precision,
         device=device,
         batch_size=batch_size,
-        workers=workers,
+        workers=workers if source.parallel else 0,
     )
     started, clock = datetime.now(UTC), time.perf_counter()
     sums = accumulate(
@@ -154,7 +155,6 @@ def compute_to_file(
     `compute_erf`. `warn` is told what must not pass silently; `progress` opens a display from a label
     and the number of images.
     """
-    prepare_target(out, overwrite=overwrite)
     images = open_dataset(
         data, labels=False, **_pick(options, "root", "split", "size", "fit", "images", "seed")
     )

@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from erfscope.engine.borrow import borrowed
-from erfscope.engine.device import PRECISIONS, choose_device, choose_threads, choose_workers
+from erfscope.engine.device import PRECISIONS, choose_device, share_cores
 from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.target import Target, check_target, find_layer, unit_map
 from erfscope.errors import ComputeError
@@ -80,7 +80,7 @@ def make_plan(
         The unit: (y, x) in the output map, a layer's name (its central feature), or None for the
         center (H // 2, W // 2) of the output.
     workers
-        Loader processes; None chooses.
+        Loader processes, as far as there are cores; None chooses.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def make_plan(
     if batch_size < 1:
         raise ComputeError(f"a batch holds at least one image, not {batch_size}")
     chosen = choose_device(device)
-    loaders = choose_workers(chosen) if workers is None else workers
+    loaders, threads = share_cores(chosen, workers)
     layer = at if isinstance(at, str) else None
     if layer is not None:
         find_layer(model, layer)
@@ -113,7 +113,7 @@ def make_plan(
         device=str(chosen),
         batch_size=batch_size,
         workers=loaders,
-        threads=choose_threads(loaders),
+        threads=threads,
         flops_needed=flops,
         flops_dense=flops,
     )

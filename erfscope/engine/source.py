@@ -23,6 +23,8 @@ class ImageSource:
         (H, W) of every image.
     items
         From a number of loader processes to the images.
+    parallel
+        Whether `items` can use loader processes; an iterable of the caller's can't.
     sequences
         For each image in order, the sequence that it belongs to.
     total
@@ -35,6 +37,7 @@ class ImageSource:
 
     size: tuple[int, int]
     items: Callable[[int], Iterator[Sample | SkippedImage]]
+    parallel: bool
     sequences: Iterable[str]
     total: int | None
     classes: tuple[str, ...]
@@ -53,6 +56,7 @@ def open_source(images: Images) -> ImageSource:
         return ImageSource(
             size=images.size,
             items=lambda workers: stream(images, workers=workers),
+            parallel=True,
             sequences=images.sequences,
             total=len(images),
             classes=images.classes,
@@ -72,6 +76,7 @@ def open_source(images: Images) -> ImageSource:
     return ImageSource(
         size=size,
         items=lambda workers: chain(head, named),
+        parallel=False,
         sequences=map(str, count()),
         total=total,
         classes=(),
