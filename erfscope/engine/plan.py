@@ -61,14 +61,14 @@ def make_plan(
     model: nn.Module,
     size: tuple[int, int],
     *,
-    formula: str = "paper",
-    target: Target = Target("logits"),  # noqa: B008  frozen
-    at: tuple[int, int] | str | None = None,
-    resize: bool = True,
-    precision: str = "float32",
-    device: str = "auto",
-    batch_size: int = 1,
-    workers: int | None = None,
+    formula: str,
+    target: Target,
+    at: tuple[int, int] | str | None,
+    resize: bool,
+    precision: str,
+    device: str,
+    batch_size: int,
+    workers: int | None,
 ) -> EnginePlan:
     """Check what is asked for against the network and decide how to compute it.
 

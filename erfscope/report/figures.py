@@ -73,10 +73,10 @@ def draw_map(erf: ErfMap, *, scale: str = "log") -> Figure:
     axes.legend(loc="lower right", fontsize="small", framealpha=0.8)
     axes.set(xlabel="x (px)", ylabel="y (px)", title=_title(erf))
     axes.title.set_fontsize("medium")
-    per = "mean clipped gradient per image" if erf.images else "clipped gradient, sum"
+    quantity = "mean contribution per image" if erf.images else "contribution, of any scale"
     below = "min" if bool((image < low).any()) else "neither"
     bar = figure.colorbar(drawn, ax=axes, extend=below, shrink=0.85)
-    bar.set_label(f"{per} ({'square-root' if scale == 'power' else scale} scale)")
+    bar.set_label(f"{quantity}\n({'square-root' if scale == 'power' else scale} scale)")
     return figure
 
 
