@@ -50,8 +50,7 @@ class Sums:
         return len(self.records) - self.done
 
     def add(self, name: str, group: int, contribution: torch.Tensor, signed: torch.Tensor) -> None:
-        """Count one image: its clipped and its unclipped gradient, (H, W) each."""
-        contribution, signed = contribution.double(), signed.double()
+        """Count one image: its contribution and its unclipped gradient, (H, W) float64 each."""
         self.erf += contribution
         self.signed += signed
         self.square += signed**2
@@ -126,8 +125,8 @@ def _add_batch(sums: Sums, model: nn.Module, plan: EnginePlan, batch: Sequence[I
         if broken:
             sums.skip(item.name, group, f"its {broken[0]} is not finite")
             continue
-        contribution, signed = formula.contribution(gradient[None]), formula.signed(gradient[None])
-        sums.add(item.name, group, contribution[0], signed[0])
+        gradient = gradient[None].double()
+        sums.add(item.name, group, formula.contribution(gradient)[0], formula.signed(gradient)[0])
 
 
 def _gradients(
