@@ -1,5 +1,6 @@
 """`erfscope compute` as people call it."""
 
+import os
 import re
 
 import numpy as np
@@ -158,6 +159,28 @@ def test_bad_input_is_one_line_and_exit_2(run, here, case):
     assert len(lines) == 1
     assert lines[0].startswith("erfscope: ")
     assert re.search(message, lines[0]), lines[0]
+    assert not (here / "erf.h5").exists()
+
+
+class RunsCode:
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+def test_checkpoints_that_cannot_be_taken(run, here):
+    torch.save({"state_dict": RunsCode()}, "hostile.pth")
+    torch.save(build_network(resolve_options("fcn", backbone="resnet18")).state_dict(), "whole.pth")
+    (here / "cut.pth").write_bytes((here / "whole.pth").read_bytes()[:100_000])
+    for args, message in (
+        (["--checkpoint", "hostile.pth"], "hostile.pth is refused: loading it would need posix.mkdir"),
+        (["--checkpoint", "cut.pth"], "cut.pth is cut off or damaged"),
+        (["--checkpoint", "whole.pth"], "--model fcn --backbone resnet18 .*--allow-partial"),
+    ):
+        result = compute(run, *args)
+        assert result.code == 2
+        assert re.search(message, result.err), result.err
+        assert len(result.err.splitlines()) == 1
+    assert not (here / "executed").exists()
     assert not (here / "erf.h5").exists()
 
 
