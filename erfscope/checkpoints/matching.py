@@ -1,6 +1,7 @@
 """Fits a state dict to a network, and says which catalogue entry it fits best."""
 
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 
 import torch
 from torch import nn
@@ -54,9 +55,8 @@ def nearest_entry(state: StateDict) -> tuple[str, str, float]:
         for backbone in RESNETS:
             wanted = comparable(build_skeleton(resolve_options(name, backbone=backbone)).state_dict())
             matched = [key for key in wanted if _fits(wanted[key], state.get(key))]
-            scores.append((_share(wanted, matched), name, backbone))
-    share, name, backbone = max(scores)
-    return name, backbone, share
+            scores.append((name, backbone, _share(wanted, matched)))
+    return max(scores, key=itemgetter(2))  # of equals (FCN and FCN-D6 differ in rates alone) the first
 
 
 def comparable(state: Mapping[str, torch.Tensor]) -> StateDict:
