@@ -1,0 +1,1 @@
+"""A network as one flat graph, what of it a unit needs, and how to compute just that."""

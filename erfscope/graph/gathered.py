@@ -1,0 +1,85 @@
+"""Convolutions at few positions, or at positions that lie apart: gather the taps, then multiply."""
+
+from collections.abc import Mapping
+
+import torch
+
+from erfscope.graph.steps import Convolution, Gradients, Step
+
+#: Positions of the taps among the inputs, and 1 or 0 for taps inside and outside of the map.
+Taps = tuple[torch.Tensor, torch.Tensor]
+
+
+class _Gathered(Step):
+    """Base: gathers along the axes of `taps`, and adds back what lies on one pixel."""
+
+    def __init__(self, taps: Mapping[int, Taps]) -> None:
+        self.taps = taps
+
+    def owns(self, *, owned: bool) -> bool:
+        """Return True: the gradient is always a new tensor."""
+        return True
+
+    def _gather(self, x: torch.Tensor) -> torch.Tensor:
+        self.shape = x.shape
+        for axis, (at, inside) in self.taps.items():
+            x = x.index_select(axis, at) * _along(inside, axis)
+        return x
+
+    def _add_back(self, gradient: torch.Tensor) -> torch.Tensor:
+        for axis, (at, inside) in reversed(self.taps.items()):
+            gradient = gradient * _along(inside, axis)
+            shape = [*gradient.shape[:axis], self.shape[axis], *gradient.shape[axis + 1 :]]
+            gradient = gradient.new_zeros(shape).index_add_(axis, at, gradient)
+        return gradient
+
+
+class GatheredConvolution(_Gathered):
+    """Taps gathered along one axis or both, convolved with as large a stride as the kernel."""
+
+    def __init__(self, convolution: Convolution, taps: Mapping[int, Taps]) -> None:
+        super().__init__(taps)
+        self.convolution = convolution
+
+    def forward(self, *operands: torch.Tensor) -> torch.Tensor:
+        """Gather, blank what lies outside, convolve."""
+        return self.convolution.forward(self._gather(operands[0]))
+
+    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
+        """Convolve back and add up."""
+        return (self._add_back(self.convolution.backward(gradient, owned=owned)[0]),)
+
+
+class GatheredProduct(_Gathered):
+    """Taps gathered along both axes, multiplied as one matrix product."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, rows: Taps, columns: Taps) -> None:
+        super().__init__({2: rows, 3: columns})
+        self.kernel = tuple(weight.shape[2:])
+        self.weight = weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0])  # (kh · kw · C, K)
+        self.bias = bias
+
+    def forward(self, *operands: torch.Tensor) -> torch.Tensor:
+        """(N, C, h, w) → (N, K, rows, columns)."""
+        taps = self._gather(operands[0])
+        batch, channels, height, width = taps.shape
+        high, wide = self.kernel
+        self.grid = (batch, channels, height // high, high, width // wide, wide)
+        patches = taps.view(self.grid).permute(0, 2, 4, 3, 5, 1).reshape(-1, len(self.weight))
+        result = patches @ self.weight
+        if self.bias is not None:
+            result += self.bias
+        return result.view(batch, self.grid[2], self.grid[4], -1).permute(0, 3, 1, 2)
+
+    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
+        """Multiply by the transposed matrix and add up."""
+        batch, channels, rows, high, columns, wide = self.grid
+        patches = gradient.permute(0, 2, 3, 1).reshape(-1, self.weight.shape[1]) @ self.weight.T
+        taps = patches.view(batch, rows, columns, high, wide, channels).permute(0, 5, 1, 3, 2, 4)
+        return (self._add_back(taps.reshape(batch, channels, rows * high, columns * wide)),)
+
+
+def _along(values: torch.Tensor, axis: int) -> torch.Tensor:
+    shape = [1, 1, 1, 1]
+    shape[axis] = -1
+    return values.view(shape)

@@ -1,0 +1,209 @@
+"""From a captured graph to a program that computes one region of its output, and that region's gradient."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.fx import Node
+
+from erfscope.graph.capture import Captured
+from erfscope.graph.regions import Region, Selection, select, shape_of, union
+from erfscope.graph.rules import Operation, Piece, find_piece
+from erfscope.graph.steps import Step
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One step of a program: where its operands come from, and which values nobody reads afterwards."""
+
+    node: Node
+    step: Step
+    operands: tuple[tuple[Node, Selection], ...]
+    last_read: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Computes a region of a graph's output from the image, and its gradient.
+
+    Attributes
+    ----------
+    image_region, output_region
+        What is read of the image, and what comes out.
+    without_rule
+        Operators that ran on everything for want of a rule, with their number.
+    """
+
+    image: Node
+    output: Node
+    instructions: tuple[Instruction, ...]
+    image_region: Region
+    output_region: Region
+    image_selection: Selection
+    output_selection: Selection
+    without_rule: tuple[tuple[str, int], ...]
+
+    @torch.no_grad()
+    def gradient(
+        self, image: torch.Tensor, scalar: Callable[[torch.Tensor], torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gradient of a scalar function of the output region.
+
+        Parameters
+        ----------
+        image
+            (N, 3, H, W) whole.
+        scalar
+            From the output region to (N,) scalars; differentiable.
+
+        Returns
+        -------
+        scalars, gradient
+            (N,) and (N, 3, H, W).
+        """
+        values = {self.image: self.image_selection.cut(image)}
+        for instruction in self.instructions:
+            operands = [selection.cut(values[source]) for source, selection in instruction.operands]
+            values[instruction.node] = instruction.step.forward(*operands)
+            for node in instruction.last_read:
+                del values[node]
+        output = self.output_selection.cut(values[self.output]).detach().requires_grad_()
+        with torch.enable_grad():
+            scalars = scalar(output)
+            (seed,) = torch.autograd.grad(scalars.sum(), output)
+        gradients = _Gradients()
+        gradients.add(self.output, self.output_selection, seed)
+        for instruction in reversed(self.instructions):
+            gradient, owned = gradients.pop(instruction.node)
+            found = instruction.step.backward(gradient, owned=owned)
+            mine = instruction.step.owns(owned=owned)
+            for (source, selection), part in zip(instruction.operands, found, strict=True):
+                gradients.add(source, selection, part, owned=mine)
+        total = torch.zeros_like(image)
+        self.image_selection.add_to(total, gradients.pop(self.image)[0])
+        return scalars.detach(), total
+
+
+class _Gradients:
+    """Sums of gradients by value; a tensor that two values share is never written to."""
+
+    def __init__(self) -> None:
+        self.totals: dict[Node, tuple[torch.Tensor, bool]] = {}
+
+    def add(self, node: Node, selection: Selection, part: torch.Tensor, *, owned: bool = False) -> None:
+        if selection.is_all:
+            if node not in self.totals:
+                self.totals[node] = part, owned
+                return
+            total, own = self.totals[node]
+            if own:
+                total += part
+            elif owned:
+                part += total
+                self.totals[node] = part, True
+            else:
+                self.totals[node] = total + part, True
+            return
+        total, own = self.totals.get(node, (None, True))
+        if total is None:
+            total = part.new_zeros(selection.held)
+            if total.ndim == 4:
+                total = total.to(memory_format=torch.channels_last)
+        elif not own:
+            total = total.clone()
+        selection.add_to(total, part)
+        self.totals[node] = total, True
+
+    def pop(self, node: Node) -> tuple[torch.Tensor, bool]:
+        return self.totals.pop(node)
+
+
+def prune(captured: Captured, wanted: Region) -> Program:
+    """Plan the computation of a region of the output and of nothing that it doesn't need."""
+    constants = _evaluate_constants(captured)
+    device = captured.image.meta["val"].device
+    demands: dict[Node, Region] = {captured.output: wanted}
+    pieces: dict[Node, tuple[Operation, Piece]] = {}
+    unruled: Counter[str] = Counter()
+    for node in reversed(captured.calls):
+        if node not in demands:
+            continue
+        operands = _operands(node, constants)
+        operation = Operation(node, operands, constants, device)
+        piece, ruled = find_piece(operation, demands[node])
+        pieces[node] = operation, piece
+        if not ruled:
+            unruled[str(node.target)] += 1
+        for operand, region in zip(operands, piece.inputs, strict=True):
+            demands[operand] = union(demands.get(operand), region)
+    image_region = demands[captured.image]
+    held = {node: piece.result for node, (_, piece) in pieces.items()} | {captured.image: image_region}
+    order = [node for node in captured.calls if node in pieces]
+    whole_image = tuple(torch.arange(size).numpy() for size in captured.image.meta["val"].shape)
+    return Program(
+        image=captured.image,
+        output=captured.output,
+        instructions=_instructions(order, pieces, held, captured.output, device),
+        image_region=image_region,
+        output_region=wanted,
+        image_selection=select(whole_image, image_region, device),
+        output_selection=select(held[captured.output], wanted, device),
+        without_rule=tuple(sorted(unruled.items())),
+    )
+
+
+def _instructions(
+    order: list[Node],
+    pieces: dict[Node, tuple[Operation, Piece]],
+    held: dict[Node, Region],
+    output: Node,
+    device: torch.device,
+) -> tuple[Instruction, ...]:
+    last: dict[Node, Node] = {}
+    for node in order:
+        last.update(dict.fromkeys(pieces[node][0].operands, node))
+    last.pop(output, None)
+    readers = Counter(operand for node in order for operand in pieces[node][0].operands)
+    instructions = []
+    for node in order:
+        operation, piece = pieces[node]
+        step = piece.step()
+        cuts = tuple(
+            (operand, select(held[operand], region, device))
+            for operand, region in zip(operation.operands, piece.inputs, strict=True)
+        )
+        first = operation.operands[0] if operation.operands else None
+        if step.may_overwrite and first in pieces and readers[first] == 1 and first is not output:
+            step.overwrite = _keeps_no_result(first, pieces) and cuts[0][1].is_all
+        free = tuple(value for value, reader in last.items() if reader is node)
+        instructions.append(Instruction(node, step, cuts, free))
+    return tuple(instructions)
+
+
+def _keeps_no_result(node: Node, pieces: dict[Node, tuple[Operation, Piece]]) -> bool:
+    """Whether the step that made the value doesn't need it again for its gradient."""
+    return node.target in (torch.ops.aten.conv2d.default, torch.ops.aten.add.Tensor)
+
+
+def _operands(node: Node, constants: dict[Node, torch.Tensor]) -> tuple[Node, ...]:
+    found: list[Node] = []
+
+    def note(operand: Node) -> Node:
+        if operand not in constants:
+            found.append(operand)
+        return operand
+
+    torch.fx.node.map_arg((node.args, dict(node.kwargs)), note)
+    return tuple(found)
+
+
+@torch.no_grad()
+def _evaluate_constants(captured: Captured) -> dict[Node, torch.Tensor]:
+    """Values of all nodes that don't depend on the image."""
+    constants = dict(captured.constants)
+    for node in captured.calls:
+        if captured.image not in node.all_input_nodes and all(n in constants for n in node.all_input_nodes):
+            args, kwargs = torch.fx.node.map_arg((node.args, dict(node.kwargs)), constants.__getitem__)
+            constants[node] = node.target(*args, **kwargs)  # type: ignore[operator]
+    return constants

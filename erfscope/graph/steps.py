@@ -1,0 +1,217 @@
+"""What a program is made of: steps that compute one tensor forward and pass its gradient backward.
+
+The hot ones are written out, since autograd keeps more and copies more than a frozen network needs;
+everything else is run through autograd, one step at a time.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch.nn import functional as F
+
+Gradients = tuple[torch.Tensor, ...]
+
+
+class Step:
+    """Base of the steps. Between `forward` and `backward` a step keeps what it needs, no longer.
+
+    `may_overwrite` tells that `forward` may write its result over its first operand.
+    """
+
+    may_overwrite = False
+
+    def owns(self, *, owned: bool) -> bool:
+        """Whether `backward` returns tensors that nobody else holds, if its gradient was `owned` or not."""
+        return False
+
+    def forward(self, *operands: torch.Tensor) -> torch.Tensor:
+        """Compute the result. Runs without autograd."""
+        raise NotImplementedError
+
+    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
+        """Return the operands' gradients; `gradient` may be overwritten if it is `owned`."""
+        raise NotImplementedError
+
+
+class Autograd(Step):
+    """Any differentiable function."""
+
+    def __init__(self, function: Callable[..., torch.Tensor]) -> None:
+        self.function = function
+
+    def forward(self, *operands: torch.Tensor) -> torch.Tensor:
+        """Run the function under autograd and keep its graph."""
+        self.operands = [operand.detach().requires_grad_() for operand in operands]
+        with torch.enable_grad():
+            self.result = self.function(*self.operands)
+        return self.result.detach()
+
+    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
+        """Let autograd do it."""
+        gradients = torch.autograd.grad(self.result, self.operands, gradient, allow_unused=True)
+        pairs = zip(gradients, self.operands, strict=True)
+        found = tuple(torch.zeros_like(o) if g is None else g for g, o in pairs)
+        del self.operands, self.result
+        return found
+
+
+class Convolution(Step):
+    """A convolution with frozen weights; its input gradient needs no activation, so none is kept.
+
+    `padding` is (top, bottom, left, right) in px, zeros.
+    """
+
+    def __init__(
+        self,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        stride: Sequence[int],
+        padding: tuple[int, int, int, int],
+        dilation: Sequence[int],
+        groups: int,
+    ) -> None:
+        self.weight, self.bias = weight, bias
+        self.stride, self.dilation, self.groups = list(stride), list(dilation), groups
+        top, bottom, left, right = padding
+        self.symmetric = top == bottom and left == right
+        self.padding = [top, left] if self.symmetric else [0, 0]
+        self.margins = (left, right, top, bottom)
+
+    def owns(self, *, owned: bool) -> bool:
+        """Return True: the gradient is always a new tensor."""
+        return True
+
+    def forward(self, *operands: torch.Tensor) -> torch.Tensor:
+        """Pad where one side differs from the other, then convolve."""
+        (x,) = operands
+        if not self.symmetric:
+            x = F.pad(x, self.margins)
+        self.shape = x.shape
+        return torch.conv2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
+
+    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
+        """Convolve back; the padding's share is cut off."""
+        # Its numbers are not read, but its memory format decides the result's; untouched memory is free.
+        shape_only = torch.empty(
+            self.shape, dtype=gradient.dtype, device=gradient.device, memory_format=torch.channels_last
+        )
+        found, _, _ = torch.ops.aten.convolution_backward(
+            gradient,
+            shape_only,
+            self.weight,
+            None,
+            self.stride,
+            self.padding,
+            self.dilation,
+            False,
+            [0, 0],
+            self.groups,
+            [True, False, False],
+        )
+        if not self.symmetric:
+            left, right, top, bottom = self.margins
+            height, width = found.shape[-2:]
+            found = found[..., top : height - bottom, left : width - right]
+        return (found,)
+
+
+class Resample(Step):
+    """A linear map along the height and one along the width, by matrices (out, in).
+
+    Works on channels-last memory as it lies, where each of the two is a plain matrix product.
+    """
+
+    def __init__(self, down: torch.Tensor, across: torch.Tensor) -> None:
+        self.down, self.across = down, across
+
+    def owns(self, *, owned: bool) -> bool:
+        """Return True: the gradient is always a new tensor."""
+        return True
+
+    def forward(self, *operands: torch.Tensor) -> torch.Tensor:
+        """(N, C, h, w) → (N, C, H, W), channels last."""
+        (x,) = operands
+        return _resample(x, self.down, self.across)
+
+    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
+        """Apply the transposed matrices."""
+        return (_resample(gradient, self.down.T, self.across.T),)
+
+
+def _resample(x: torch.Tensor, down: torch.Tensor, across: torch.Tensor) -> torch.Tensor:
+    rows = x.permute(0, 2, 3, 1)
+    batch, height, width, channels = rows.shape
+    if len(down) <= height:  # the order that makes the tensor small first
+        rows = (down @ rows.reshape(batch, height, width * channels)).view(batch, -1, width, channels)
+        return (across @ rows).permute(0, 3, 1, 2)
+    rows = across @ rows
+    rows = down @ rows.reshape(batch, height, -1)
+    return rows.view(batch, len(down), len(across), channels).permute(0, 3, 1, 2)
+
+
+class Relu(Step):
+    """ReLU; its result, which the next step reads anyway, is all that is kept."""
+
+    may_overwrite = True
+
+    def __init__(self) -> None:
+        self.overwrite = False
+
+    def owns(self, *, owned: bool) -> bool:
+        """Return True: the gradient is written over if owned, else new."""
+        return True
+
+    def forward(self, *operands: torch.Tensor) -> torch.Tensor:
+        """Clip at zero, in place where nobody else reads the operand."""
+        (x,) = operands
+        self.result = x.relu_() if self.overwrite else x.relu()
+        return self.result
+
+    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
+        """Let through what had a positive result."""
+        result = self.result
+        del self.result
+        if owned:
+            torch.ops.aten.threshold_backward.grad_input(gradient, result, 0, grad_input=gradient)
+            return (gradient,)
+        return (torch.ops.aten.threshold_backward(gradient, result, 0),)
+
+
+class Add(Step):
+    """Sum of two tensors of one shape."""
+
+    may_overwrite = True
+
+    def __init__(self) -> None:
+        self.overwrite = False
+
+    def forward(self, *operands: torch.Tensor) -> torch.Tensor:
+        """Add, over the first operand where nobody else reads it."""
+        first, second = operands
+        return first.add_(second) if self.overwrite else first + second
+
+    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
+        """Pass the gradient to both."""
+        return gradient, gradient
+
+
+class Concatenate(Step):
+    """Concatenation along one axis."""
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def owns(self, *, owned: bool) -> bool:
+        """Return whether the gradient was owned: its parts are views of it that don't overlap."""
+        return owned
+
+    def forward(self, *operands: torch.Tensor) -> torch.Tensor:
+        """Join the operands."""
+        self.sizes = [operand.shape[self.axis] for operand in operands]
+        return torch.cat(operands, self.axis)
+
+    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
+        """Part the gradient."""
+        return tuple(gradient.split(self.sizes, self.axis))
