@@ -15,6 +15,7 @@ from torch import nn
 
 from erfscope.checkpoints.load import OPTION_NAMES, load_model
 from erfscope.datasets import open_dataset
+from erfscope.engine.engines import choose_engine
 from erfscope.engine.groups import deal_groups
 from erfscope.engine.plan import EnginePlan, make_plan
 from erfscope.engine.run import Progress, Sums, accumulate
@@ -50,6 +51,7 @@ def compute_erf(
     replicates: int = REPLICATES,
     max_skipped: float = MAX_SKIPPED,
     seed: int = 0,
+    engine: str = "auto",
     progress: Progress = lambda done, skipped: None,
 ) -> ErfMap:
     """Sum the clipped input gradients of one unit over images: the effective receptive field.
@@ -85,6 +87,9 @@ def compute_erf(
         Share of broken images, or of images with non-finite gradients, above which the run fails.
     seed
         Of the image groups.
+    engine
+        "auto" computes only what the unit needs, where the network can be captured as a graph; "dense"
+        runs plain autograd over the whole network. The numbers are the same.
     progress
         Called with the numbers of images done and skipped after every batch.
 
@@ -111,9 +116,10 @@ def compute_erf(
         batch_size=batch_size,
         workers=workers if source.parallel else 0,
     )
+    plan, chosen = choose_engine(model, plan, engine)
     started, clock = datetime.now(UTC), time.perf_counter()
     sums = accumulate(
-        model,
+        chosen,
         plan,
         source.items(plan.workers),
         deal_groups(source.sequences, max(1, replicates), seed),
@@ -170,7 +176,7 @@ def compute_to_file(
     elif weights.missing:
         first = ", ".join(weights.missing[:3])
         warn(f"{len(weights.missing)} tensors are not in {weights.source} and stay random: {first}, …")
-    choices = _pick(options, "formula", "target", "precision", "device", "batch_size", "workers")
+    choices = _pick(options, "formula", "target", "precision", "device", "batch_size", "workers", "engine")
     limits = _pick(options, "replicates", "max_skipped", "seed")
     with progress(model, len(images)) as shown:
         erf = compute_erf(network, images, at=options["unit"], progress=shown, **choices, **limits)

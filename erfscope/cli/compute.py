@@ -36,6 +36,7 @@ _EXISTING = click.Path(path_type=Path)
 @click.option("--unit", type=UNIT, help="Y,X in the output, or a layer.  [default: the output's center]")
 @click.option("--precision", default="float32", help="float32 or float64.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--engine", default="auto", help="auto (what the unit needs) or dense (plain autograd).")
 @click.option("--batch-size", default=1, help="Images a batch.")
 @click.option(
     "--workers", type=click.IntRange(0), help="Processes that read images.  [default: by the cores]"
@@ -70,6 +71,7 @@ def compute_command(output: Output, /, **options: Any) -> None:
                 ("size", f"{erf.size[0]} × {erf.size[1]} px"),
                 ("unit", f"y {y}, x {x}" + (f" of {erf.unit.layer}" if erf.unit.layer else "")),
                 ("target", f"{erf.target}, {erf.formula} formula"),
+                ("engine", f"{summary['engine']['mode']}: {summary['engine']['reason']}"),
                 ("time", f"{summary['seconds']:.1f} s, {summary['images_per_second']:.2f} images/s"),
             ]
         )

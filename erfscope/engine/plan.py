@@ -1,20 +1,14 @@
 """Everything that a run decides, decided before it starts, frozen and printable."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode
 
-from erfscope.engine.borrow import borrowed
 from erfscope.engine.device import PRECISIONS, choose_device, share_cores
 from erfscope.engine.formulas import FORMULAS
-from erfscope.engine.target import Target, check_target, find_layer, unit_map
+from erfscope.engine.probe import probe
+from erfscope.engine.target import Target, check_target, find_layer
 from erfscope.errors import ComputeError
 from erfscope.records import Unit
 
@@ -26,7 +20,8 @@ class EnginePlan:
     Attributes
     ----------
     mode, reason
-        "dense" runs the whole network forward and backward; `reason` says why.
+        "graph" computes what the unit needs, "dense" the whole network forward and backward; `reason`
+        says why, or how much of the image is read.
     size
         (H, W) of the images.
     unit_map_shape
@@ -34,6 +29,8 @@ class EnginePlan:
     flops_needed, flops_dense
         Floating-point operations an image (a multiply-add is two): of this mode, and of plain
         autograd over the whole network. None where they can't be counted.
+    graph_allowed
+        Whether a captured graph would have the network's own gradient; `reason` says why not.
     """
 
     mode: str
@@ -51,6 +48,7 @@ class EnginePlan:
     threads: int
     flops_needed: int | None
     flops_dense: int | None
+    graph_allowed: bool
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -98,14 +96,14 @@ def make_plan(
     layer = at if isinstance(at, str) else None
     if layer is not None:
         find_layer(model, layer)
-    shape, flops = _probe(model, size, layer, resize=resize, device=chosen)
-    check_target(target, shape[0], layer=layer)
+    facts = probe(model, size, layer, resize=resize, device=chosen)
+    check_target(target, facts.shape[0], layer=layer)
     return EnginePlan(
         mode="dense",
-        reason="plain autograd over the whole network",
+        reason=facts.hindrance or "plain autograd over the whole network",
         size=size,
-        unit=_resolve_unit(at, shape),
-        unit_map_shape=shape,
+        unit=_resolve_unit(at, facts.shape),
+        unit_map_shape=facts.shape,
         formula=formula,
         target=target,
         resize=resize,
@@ -114,8 +112,9 @@ def make_plan(
         batch_size=batch_size,
         workers=loaders,
         threads=threads,
-        flops_needed=flops,
-        flops_dense=flops,
+        flops_needed=facts.flops,
+        flops_dense=facts.flops,
+        graph_allowed=facts.hindrance is None,
     )
 
 
@@ -129,54 +128,3 @@ def _resolve_unit(at: tuple[int, int] | str | None, shape: tuple[int, int, int])
             f"unit {y},{x} lies outside the output; rows 0 to {height - 1}, columns 0 to {width - 1}"
         )
     return Unit(y, x)
-
-
-def _probe(
-    model: nn.Module, size: tuple[int, int], layer: str | None, *, resize: bool, device: torch.device
-) -> tuple[tuple[int, int, int], int | None]:
-    """Shape of the unit's map and operations of one image, without computing anything.
-
-    Fake tensors carry shapes only. A network that can't run on them (its control flow depends on
-    values, say) runs once on zeros, and its operations stay uncounted.
-    """
-    with borrowed(model, device, torch.float32):
-        try:
-            with (
-                _quiet(),
-                FakeTensorMode(allow_non_fake_inputs=True),
-                FlopCounterMode(display=False) as counter,
-            ):
-                image = torch.zeros(1, 3, *size, device=device, requires_grad=True)
-                output = unit_map(model, image, layer, resize=resize)
-                output.sum().backward()  # type: ignore[no-untyped-call]
-            return _map_shape(output), counter.get_total_flops()
-        except ComputeError:
-            raise
-        except Exception:
-            # A network may raise anything on fake tensors; whether it runs on real ones decides.
-            image = torch.zeros(1, 3, *size, device=device)
-        try:
-            with torch.no_grad():
-                return _map_shape(unit_map(model, image, layer, resize=resize)), None
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ComputeError(
-                f"the network does not run on an image of {size[0]}×{size[1]} px ({reason}); try another size"
-            ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep torch from logging a traceback where fake tensors fail; the error itself still comes."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        logger.disabled = before
-
-
-def _map_shape(output: torch.Tensor) -> tuple[int, int, int]:
-    _, values, height, width = output.shape
-    return values, height, width

@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 import torch
-from torch import nn
 
 from erfscope.datasets import Sample, SkippedImage
-from erfscope.engine.borrow import borrowed
 from erfscope.engine.device import PRECISIONS
+from erfscope.engine.engines import Engine, GradientFunction
 from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.plan import EnginePlan
-from erfscope.engine.target import unit_map
 from erfscope.errors import ComputeError
 from erfscope.records import ImageRecord
 
@@ -65,7 +63,7 @@ class Sums:
 
 
 def accumulate(
-    model: nn.Module,
+    engine: Engine,
     plan: EnginePlan,
     images: Iterable[Sample | SkippedImage],
     groups: Iterable[int],
@@ -79,8 +77,8 @@ def accumulate(
 
     Parameters
     ----------
-    model
-        In any state; it comes back as it was.
+    engine, plan
+        How to compute a batch, as `engines.choose_engine` returns them.
     images, groups
         The images in list order and the replicate group of each.
     replicates
@@ -100,9 +98,9 @@ def accumulate(
     device = torch.device(plan.device)
     sums = Sums.zeros(plan.size, replicates, device)
     items = zip(images, groups, strict=False)
-    with borrowed(model, device, PRECISIONS[plan.precision]), _threads(plan.threads):
+    with engine.ready() as gradients, _threads(plan.threads):
         while batch := list(islice(items, plan.batch_size)):
-            _add_batch(sums, model, plan, batch)
+            _add_batch(sums, gradients, plan, batch)
             progress(sums.done, sums.skipped)
             if total is not None and sums.skipped > max_skipped * total:
                 break
@@ -110,9 +108,9 @@ def accumulate(
     return sums
 
 
-def _add_batch(sums: Sums, model: nn.Module, plan: EnginePlan, batch: Sequence[Item]) -> None:
+def _add_batch(sums: Sums, gradients: GradientFunction, plan: EnginePlan, batch: Sequence[Item]) -> None:
     samples = [item for item, _ in batch if isinstance(item, Sample)]
-    results = zip(*_gradients(model, plan, samples), strict=True) if samples else iter(())
+    results = zip(*gradients(_stack(samples, plan)), strict=False) if samples else iter(())
     formula = FORMULAS[plan.formula]
     for item, group in batch:
         if isinstance(item, SkippedImage):
@@ -129,10 +127,8 @@ def _add_batch(sums: Sums, model: nn.Module, plan: EnginePlan, batch: Sequence[I
         sums.add(item.name, group, formula.contribution(gradient)[0], formula.signed(gradient)[0])
 
 
-def _gradients(
-    model: nn.Module, plan: EnginePlan, samples: Sequence[Sample]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Target values (n,) and gradients (n, 3, H, W); the batch is padded with copies of the last sample.
+def _stack(samples: Sequence[Sample], plan: EnginePlan) -> torch.Tensor:
+    """Stack the images to (N, 3, H, W); the batch is padded with copies of the last one.
 
     Every image is thus computed in a batch of the planned size, hence by the same kernels, whichever
     batch it falls into.
@@ -145,16 +141,7 @@ def _gradients(
             )
     padding = [samples[-1]] * (plan.batch_size - len(samples))
     images = torch.stack([sample.image for sample in (*samples, *padding)])
-    images = images.to(plan.device, PRECISIONS[plan.precision]).requires_grad_()
-    values = unit_map(model, images, plan.unit.layer, resize=plan.resize)[:, :, plan.unit.y, plan.unit.x]
-    scalars = plan.target.scalar(values, relu=FORMULAS[plan.formula].relu_activation)
-    if not scalars.requires_grad:
-        raise ComputeError(
-            "the unit does not depend on the image: the graph is detached (no_grad, detach or argmax in "
-            "the network's forward?), or the layer does not see the image"
-        )
-    (gradient,) = torch.autograd.grad(scalars.sum(), images, allow_unused=True, materialize_grads=True)
-    return scalars.detach()[: len(samples)], gradient[: len(samples)]
+    return images.to(plan.device, PRECISIONS[plan.precision])
 
 
 def _check(sums: Sums, max_skipped: float, total: int | None) -> None:

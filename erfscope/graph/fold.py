@@ -54,7 +54,10 @@ def fold_batch_norms(captured: Captured) -> int:
 
 def _scale_and_shift(captured: Captured, node: Node) -> tuple[torch.Tensor, torch.Tensor]:
     _, weight, bias, mean, variance, _, epsilon = node.args
-    statistics = captured.constants[cast("Node", mean)].double(), captured.constants[cast("Node", variance)].double()
+    statistics = (
+        captured.constants[cast("Node", mean)].double(),
+        captured.constants[cast("Node", variance)].double(),
+    )
     scale = (statistics[1] + cast("float", epsilon)).rsqrt()
     if weight is not None:
         scale = scale * captured.constants[cast("Node", weight)].double()
@@ -73,9 +76,7 @@ def _is_private_convolution(captured: Captured, source: Node) -> bool:
     )
 
 
-def _folded_convolution(
-    captured: Captured, source: Node, scale: torch.Tensor, shift: torch.Tensor
-) -> Node:
+def _folded_convolution(captured: Captured, source: Node, scale: torch.Tensor, shift: torch.Tensor) -> Node:
     x, weight_node, bias_node, *rest = (*source.args, None) if len(source.args) == 2 else source.args
     weight = captured.constants[cast("Node", weight_node)]
     folded = (weight.double() * scale.view(-1, 1, 1, 1)).to(weight.dtype)

@@ -27,7 +27,7 @@ class _Gathered(Step):
         return x
 
     def _add_back(self, gradient: torch.Tensor) -> torch.Tensor:
-        for axis, (at, inside) in reversed(self.taps.items()):
+        for axis, (at, inside) in reversed(list(self.taps.items())):
             gradient = gradient * _along(inside, axis)
             shape = [*gradient.shape[:axis], self.shape[axis], *gradient.shape[axis + 1 :]]
             gradient = gradient.new_zeros(shape).index_add_(axis, at, gradient)
@@ -47,7 +47,7 @@ class GatheredConvolution(_Gathered):
 
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
         """Convolve back and add up."""
-        return (self._add_back(self.convolution.backward(gradient, owned=owned)[0]),)
+        return (self._add_back(self.convolution.input_gradient(gradient)),)
 
 
 class GatheredProduct(_Gathered):

@@ -8,8 +8,9 @@ import torch
 from torch.fx import Node
 
 from erfscope.graph.capture import Captured
-from erfscope.graph.regions import Region, Selection, select, shape_of, union
-from erfscope.graph.rules import Operation, Piece, find_piece
+from erfscope.graph.regions import Region, Selection, select, union
+from erfscope.graph.rules.piece import Operation, Piece
+from erfscope.graph.rules.table import find_piece
 from erfscope.graph.steps import Step
 
 
@@ -47,7 +48,7 @@ class Program:
     @torch.no_grad()
     def gradient(
         self, image: torch.Tensor, scalar: Callable[[torch.Tensor], torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Gradient of a scalar function of the output region.
 
         Parameters
@@ -60,7 +61,7 @@ class Program:
         Returns
         -------
         scalars, gradient
-            (N,) and (N, 3, H, W).
+            (N,) and (N, 3, H, W); None if the output doesn't depend on the image differentiably.
         """
         values = {self.image: self.image_selection.cut(image)}
         for instruction in self.instructions:
@@ -76,12 +77,18 @@ class Program:
         gradients.add(self.output, self.output_selection, seed)
         for instruction in reversed(self.instructions):
             gradient, owned = gradients.pop(instruction.node)
+            if gradient is None:
+                continue
             found = instruction.step.backward(gradient, owned=owned)
             mine = instruction.step.owns(owned=owned)
             for (source, selection), part in zip(instruction.operands, found, strict=True):
-                gradients.add(source, selection, part, owned=mine)
+                if part is not None:
+                    gradients.add(source, selection, part, owned=mine)
+        gradient, _ = gradients.pop(self.image)
+        if gradient is None:
+            return scalars.detach(), None
         total = torch.zeros_like(image)
-        self.image_selection.add_to(total, gradients.pop(self.image)[0])
+        self.image_selection.add_to(total, gradient)
         return scalars.detach(), total
 
 
@@ -105,18 +112,17 @@ class _Gradients:
             else:
                 self.totals[node] = total + part, True
             return
-        total, own = self.totals.get(node, (None, True))
-        if total is None:
-            total = part.new_zeros(selection.held)
-            if total.ndim == 4:
-                total = total.to(memory_format=torch.channels_last)
-        elif not own:
-            total = total.clone()
+        if node in self.totals:
+            total, own = self.totals[node]
+            total = total if own else total.clone()
+        else:
+            total = torch.zeros(selection.held, dtype=part.dtype, device=part.device)
+            total = total.to(memory_format=torch.channels_last) if total.ndim == 4 else total
         selection.add_to(total, part)
         self.totals[node] = total, True
 
-    def pop(self, node: Node) -> tuple[torch.Tensor, bool]:
-        return self.totals.pop(node)
+    def pop(self, node: Node) -> tuple[torch.Tensor | None, bool]:
+        return self.totals.pop(node, (None, False))
 
 
 def prune(captured: Captured, wanted: Region) -> Program:

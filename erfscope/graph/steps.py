@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import functional as F
 
-Gradients = tuple[torch.Tensor, ...]
+#: One an operand; None for an operand that has none, such as indices.
+Gradients = tuple[torch.Tensor | None, ...]
 
 
 class Step:
@@ -19,6 +20,7 @@ class Step:
     """
 
     may_overwrite = False
+    overwrite = False
 
     def owns(self, *, owned: bool) -> bool:
         """Whether `backward` returns tensors that nobody else holds, if its gradient was `owned` or not."""
@@ -41,16 +43,18 @@ class Autograd(Step):
 
     def forward(self, *operands: torch.Tensor) -> torch.Tensor:
         """Run the function under autograd and keep its graph."""
-        self.operands = [operand.detach().requires_grad_() for operand in operands]
+        self.operands = [operand.detach().requires_grad_(operand.is_floating_point()) for operand in operands]
         with torch.enable_grad():
             self.result = self.function(*self.operands)
         return self.result.detach()
 
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
         """Let autograd do it."""
-        gradients = torch.autograd.grad(self.result, self.operands, gradient, allow_unused=True)
-        pairs = zip(gradients, self.operands, strict=True)
-        found = tuple(torch.zeros_like(o) if g is None else g for g, o in pairs)
+        wanted = [operand for operand in self.operands if operand.requires_grad]
+        found: Gradients = (None,) * len(self.operands)
+        if self.result.requires_grad:
+            gradients = iter(torch.autograd.grad(self.result, wanted, gradient, allow_unused=True))
+            found = tuple(next(gradients) if operand.requires_grad else None for operand in self.operands)
         del self.operands, self.result
         return found
 
@@ -87,16 +91,19 @@ class Convolution(Step):
         if not self.symmetric:
             x = F.pad(x, self.margins)
         self.shape = x.shape
-        return torch.conv2d(
-            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-        )
+        return torch.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
+        """Convolve back."""
+        return (self.input_gradient(gradient),)
+
+    def input_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
         """Convolve back; the padding's share is cut off."""
         # Its numbers are not read, but its memory format decides the result's; untouched memory is free.
         shape_only = torch.empty(
             self.shape, dtype=gradient.dtype, device=gradient.device, memory_format=torch.channels_last
         )
+        found: torch.Tensor
         found, _, _ = torch.ops.aten.convolution_backward(
             gradient,
             shape_only,
@@ -114,7 +121,7 @@ class Convolution(Step):
             left, right, top, bottom = self.margins
             height, width = found.shape[-2:]
             found = found[..., top : height - bottom, left : width - right]
-        return (found,)
+        return found
 
 
 class Resample(Step):
@@ -156,9 +163,6 @@ class Relu(Step):
 
     may_overwrite = True
 
-    def __init__(self) -> None:
-        self.overwrite = False
-
     def owns(self, *, owned: bool) -> bool:
         """Return True: the gradient is written over if owned, else new."""
         return True
@@ -183,9 +187,6 @@ class Add(Step):
     """Sum of two tensors of one shape."""
 
     may_overwrite = True
-
-    def __init__(self) -> None:
-        self.overwrite = False
 
     def forward(self, *operands: torch.Tensor) -> torch.Tensor:
         """Add, over the first operand where nobody else reads it."""
@@ -214,4 +215,4 @@ class Concatenate(Step):
 
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
         """Part the gradient."""
-        return tuple(gradient.split(self.sizes, self.axis))
+        return torch.split(gradient, self.sizes, self.axis)

@@ -7,8 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "erfscope"
 ORDER = [
-    "errors", "environment", "records", "zoo", "datasets", "checkpoints", "engine", "store", "measure",
-    "report", "workflows", "cli",
+    "errors", "environment", "records", "zoo", "datasets", "checkpoints", "graph", "engine", "store",
+    "measure", "report", "workflows", "cli",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

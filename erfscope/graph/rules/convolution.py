@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from erfscope.graph.gathered import GatheredConvolution, GatheredProduct
 from erfscope.graph.regions import Index, Region, hull, is_range
 from erfscope.graph.rules.piece import Operation, Piece
-from erfscope.graph.gathered import GatheredConvolution, GatheredProduct
 from erfscope.graph.steps import Autograd, Convolution, Step
 
 # Output positions an axis up to which the taps are gathered and multiplied: a convolution that small costs
@@ -58,12 +58,12 @@ class Window:
 
 def conv2d(operation: Operation, wanted: Region) -> Piece | None:
     """aten.conv2d(x, weight, bias, stride, padding, dilation, groups) with constant weights."""
-    x, weight, bias, stride, padding, dilation, groups = operation.arguments(
+    _, weight, bias, stride, padding, dilation, groups = operation.arguments(
         None, None, None, [1, 1], [0, 0], [1, 1], 1
     )
     if len(operation.operands) != 1 or not isinstance(weight, torch.Tensor):
         return None
-    ((batch, channels, *size),) = operation.operand_shapes
+    ((_, channels, *size),) = operation.operand_shapes
     stride, padding, dilation = (_pair(value) for value in (stride, padding, dilation))
     windows = [
         Window.plan(wanted[2 + i], size[i], weight.shape[2 + i], stride[i], padding[i], dilation[i])

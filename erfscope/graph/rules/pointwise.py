@@ -13,7 +13,7 @@ from erfscope.graph.steps import Add, Autograd, Concatenate, Relu
 
 
 def unary(operation: Operation, wanted: Region) -> Piece | None:
-    """One operand, no shape in the arguments: relu, gelu, sigmoid, a product with a number, …"""
+    """One operand and no shape among the arguments: gelu, sigmoid, a copy."""
     return Piece((wanted,), wanted, lambda: Autograd(operation.call))
 
 
@@ -89,5 +89,3 @@ def _cut_constants(operation: Operation, wanted: Region) -> Callable[..., torch.
         return result
 
     return function
-
-

@@ -15,7 +15,6 @@ from erfscope.graph.rules.piece import Operation, Piece
 from erfscope.graph.steps import Autograd, Resample, Step
 from erfscope.records import FloatArray
 
-
 MANY = 16  # rows and columns from which interpolation by matrices no longer pays
 
 

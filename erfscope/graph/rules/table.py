@@ -15,7 +15,8 @@ from erfscope.graph.steps import Autograd
 aten = torch.ops.aten
 
 _UNARY = (
-    aten.clone.default, aten.contiguous.default, aten.gelu.default, aten.hardsigmoid.default,
+    aten.clone.default, aten.contiguous.default, aten.detach.default, aten.gelu.default,
+    aten.hardsigmoid.default,
     aten.hardswish.default, aten.hardtanh.default, aten.leaky_relu.default, aten.neg.default,
     aten.relu6.default, aten.sigmoid.default, aten.silu.default, aten.tanh.default,
 )  # fmt: skip

@@ -1,0 +1,154 @@
+"""The two ways to a gradient: the pruned graph, and plain autograd over the whole network.
+
+They give the same numbers. The graph is tried first; what can't be captured runs dense, with the reason
+recorded in the plan.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from erfscope.engine.borrow import borrowed
+from erfscope.engine.device import PRECISIONS
+from erfscope.engine.formulas import FORMULAS
+from erfscope.engine.plan import EnginePlan
+from erfscope.engine.target import unit_map
+from erfscope.errors import ComputeError
+from erfscope.graph.capture import capture
+from erfscope.graph.fold import fold_batch_norms
+from erfscope.graph.prune import Program, prune
+from erfscope.graph.regions import whole
+
+ENGINES = ("auto", "dense")
+DETACHED = (
+    "the unit does not depend on the image: the graph is detached (no_grad, detach or argmax in the "
+    "network's forward?), or the layer does not see the image"
+)
+
+#: From images (N, 3, H, W) to the target's values (N,) and their gradients (N, 3, H, W).
+GradientFunction = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+class Engine(Protocol):
+    """Something that is made ready for a run and then computes one batch after another."""
+
+    @contextmanager
+    def ready(self) -> Iterator[GradientFunction]:
+        """Hold what the run needs until the block ends, and yield the function."""
+
+
+def choose_engine(model: nn.Module, plan: EnginePlan, wanted: str = "auto") -> tuple[EnginePlan, Engine]:
+    """Return the engine for a plan, and the plan with the choice and its reason filled in.
+
+    Parameters
+    ----------
+    wanted
+        "auto", or "dense" for plain autograd.
+
+    Raises
+    ------
+    ComputeError
+        No engine of that name.
+    """
+    if wanted not in ENGINES:
+        raise ComputeError(f"no engine is called {wanted!r}; expected {', '.join(ENGINES)}")
+    dense = DenseEngine(model, plan)
+    if wanted == "dense" or not plan.graph_allowed:
+        return plan, dense
+    try:
+        program = _compile(model, plan)
+        flops = _count(program, plan)
+    except ComputeError:
+        raise
+    # Torch raises anything for what it can't capture, and a rule may meet arguments that it doesn't know.
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = f"the network can't be captured ({type(error).__name__}: {lines[0] if lines else ''})"
+        return replace(plan, reason=reason[:200]), dense
+    unruled = ", ".join(f"{name} ×{count}" for name, count in program.without_rule)
+    height, width = (len(index) for index in program.image_region[2:])
+    reason = f"reads {height}×{width} px of the image" + (f"; no rule for {unruled}" if unruled else "")
+    return replace(plan, mode="graph", reason=reason, flops_needed=flops), GraphEngine(program, plan)
+
+
+class DenseEngine:
+    """Plain autograd over the whole network."""
+
+    def __init__(self, model: nn.Module, plan: EnginePlan) -> None:
+        self.model, self.plan = model, plan
+
+    @contextmanager
+    def ready(self) -> Iterator[GradientFunction]:
+        """Borrow the model for the run."""
+        with borrowed(self.model, torch.device(self.plan.device), PRECISIONS[self.plan.precision]):
+            yield self._gradients
+
+    def _gradients(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        plan, images = self.plan, images.requires_grad_()
+        output = unit_map(self.model, images, plan.unit.layer, resize=plan.resize)
+        scalars = _scalars(plan, output[:, :, plan.unit.y, plan.unit.x])
+        if not scalars.requires_grad:
+            raise ComputeError(DETACHED)
+        (gradient,) = torch.autograd.grad(scalars.sum(), images, allow_unused=True, materialize_grads=True)
+        return scalars.detach(), gradient
+
+
+class GraphEngine:
+    """The part of the captured graph that the unit depends on."""
+
+    def __init__(self, program: Program, plan: EnginePlan) -> None:
+        self.program, self.plan = program, plan
+
+    @contextmanager
+    def ready(self) -> Iterator[GradientFunction]:
+        """Yield the program: it holds its own, folded weights."""
+        yield self._gradients
+
+    def _gradients(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        images = images.to(memory_format=torch.channels_last)
+        scalars, gradient = self.program.gradient(images, lambda v: _scalars(self.plan, v[:, :, 0, 0]))
+        if gradient is None:
+            raise ComputeError(DETACHED)
+        return scalars, gradient
+
+
+class _UnitMap(nn.Module):
+    """The network up to the map in which the unit lies."""
+
+    def __init__(self, model: nn.Module, plan: EnginePlan) -> None:
+        super().__init__()
+        self.model, self.layer, self.resize = model, plan.unit.layer, plan.resize
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return unit_map(self.model, images, self.layer, resize=self.resize)
+
+
+def _compile(model: nn.Module, plan: EnginePlan) -> Program:
+    device, dtype = torch.device(plan.device), PRECISIONS[plan.precision]
+    with borrowed(model, device, dtype):
+        image = torch.zeros(plan.batch_size, 3, *plan.size, device=device, dtype=dtype)
+        captured = capture(_UnitMap(model, plan).eval(), image)
+        fold_batch_norms(captured)
+        batch, values, _, _ = whole(captured.output.meta["val"].shape)
+        unit = (np.array([plan.unit.y]), np.array([plan.unit.x]))
+        return prune(captured, (batch, values, *unit))
+
+
+def _count(program: Program, plan: EnginePlan) -> int:
+    """Operations an image, counted in a run on fake tensors, which also proves that the shapes fit."""
+    device, dtype = torch.device(plan.device), PRECISIONS[plan.precision]
+    with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
+        images = torch.zeros(plan.batch_size, 3, *plan.size, device=device, dtype=dtype)
+        GraphEngine(program, plan)._gradients(images)
+    return int(counter.get_total_flops()) // plan.batch_size
+
+
+def _scalars(plan: EnginePlan, values: torch.Tensor) -> torch.Tensor:
+    return plan.target.scalar(values, relu=FORMULAS[plan.formula].relu_activation)

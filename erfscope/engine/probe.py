@@ -1,0 +1,137 @@
+"""Learns what a network does with an image of some size, without computing anything."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.function import BackwardCFunction
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from erfscope.engine.borrow import borrowed
+from erfscope.engine.target import unit_map
+from erfscope.errors import ComputeError
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What the probe found.
+
+    Attributes
+    ----------
+    shape
+        (K, h, w) of the map in which the unit lies.
+    flops
+        Operations of plain autograd over one image, None if they can't be counted.
+    hindrance
+        Why a captured graph would have another gradient than the network itself, None if it hasn't:
+        a capture sees neither `no_grad` nor a custom function's own backward.
+    """
+
+    shape: tuple[int, int, int]
+    flops: int | None
+    hindrance: str | None
+
+
+def probe(
+    model: nn.Module, size: tuple[int, int], layer: str | None, *, resize: bool, device: torch.device
+) -> NetworkFacts:
+    """Run the network on fake tensors, which carry shapes only.
+
+    A network that can't run on them (its control flow depends on values, say) runs once on zeros, and its
+    operations stay uncounted.
+
+    Raises
+    ------
+    ComputeError
+        The network doesn't run on images of that size, or has no such output.
+    """
+    with borrowed(model, device, torch.float32):
+        try:
+            with _quiet(), FakeTensorMode(allow_non_fake_inputs=True):
+                image = torch.zeros(1, 3, *size, device=device, requires_grad=True)
+                with _GradientWatch() as watch:
+                    output = unit_map(model, image, layer, resize=resize)
+                # Apart from the watch, for the counter itself hooks into the gradients.
+                with FlopCounterMode(display=False) as counter:
+                    unit_map(model, image, layer, resize=resize).sum().backward()  # type: ignore[no-untyped-call]
+            hindrance = _custom_function(output) or watch.found
+            return NetworkFacts(_map_shape(output), counter.get_total_flops(), hindrance)
+        except ComputeError:
+            raise
+        except Exception:
+            # A network may raise anything on fake tensors; whether it runs on real ones decides.
+            image = torch.zeros(1, 3, *size, device=device)
+        try:
+            with torch.no_grad():
+                shape = _map_shape(unit_map(model, image, layer, resize=resize))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ComputeError(
+                f"the network does not run on an image of {size[0]}×{size[1]} px ({reason}); try another size"
+            ) from error
+        return NetworkFacts(shape, None, "the network does not run on fake tensors")
+
+
+class _GradientWatch(TorchFunctionMode):
+    """Notes whether anything that depends on the image is computed without gradient, or has hooks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: str | None = None
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if function is torch.Tensor.register_hook:
+            self.found = "the network hooks into its own gradients"
+        elif not torch.is_grad_enabled() and isinstance(result, torch.Tensor) and _depends(args):
+            self.found = "the network turns gradients off within"
+        return result
+
+
+def _depends(values: Any) -> bool:
+    if isinstance(values, torch.Tensor):
+        return values.requires_grad
+    return isinstance(values, (tuple, list)) and any(_depends(value) for value in values)
+
+
+def _custom_function(output: torch.Tensor) -> str | None:
+    """Name a custom autograd function on the way from the image to the output."""
+    waiting, seen = [output.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, BackwardCFunction):
+            return f"the network has a backward of its own ({type(node).__name__.removesuffix('Backward')})"
+        waiting += [parent for parent, _ in node.next_functions]
+    return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch from logging a traceback where fake tensors fail; the error itself still comes."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _map_shape(output: torch.Tensor) -> tuple[int, int, int]:
+    _, values, height, width = output.shape
+    return values, height, width

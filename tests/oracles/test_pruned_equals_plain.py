@@ -1,0 +1,84 @@
+"""Pruned and folded against plain autograd in float64: the same numbers, for every catalogue network."""
+
+import pytest
+import torch
+from torch import nn
+
+import erfscope
+from erfscope.zoo.catalog import CATALOG, build_network, resolve_options
+
+# The graph's float64 sums are ordered otherwise than autograd's; both are right to some 1e-15 of the peak.
+TOLERANCE = 1e-12
+
+
+def network(name, **options):
+    net = build_network(resolve_options(name, backbone="resnet18", num_classes=3, **options)).double()
+    generator = torch.Generator().manual_seed(1)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):  # norms that are not the identity, or folding is not tested
+            for tensor, low, high in (
+                (module.running_mean, -0.2, 0.2),
+                (module.running_var, 0.5, 1.5),
+                (module.weight.data, 0.5, 1.5),
+                (module.bias.data, -0.2, 0.2),
+            ):
+                tensor.uniform_(low, high, generator=generator)
+    return net
+
+
+CASES = [
+    ((97, 97), None, False, {}),
+    ((64, 96), (1, 94), False, {}),
+    ((65, 129), (64, 0), True, {}),
+    ((96, 80), (33, 40), True, {"output_stride": 16}),
+    ((49, 200), None, False, {"output_stride": 32}),
+]
+
+
+@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize(("size", "unit", "align_corners", "options"), CASES)
+def test_every_network(name, size, unit, align_corners, options):
+    model = network(name, align_corners=align_corners, **options)
+    image = torch.randn(3, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    erf = erfscope.compute_erf(model, [image], at=unit, precision="float64")
+    assert erf.provenance["engine"]["mode"] == "graph"
+    assert "no rule" not in erf.provenance["engine"]["reason"]
+    leaf = image[None].requires_grad_()
+    y, x = unit or (size[0] // 2, size[1] // 2)
+    (expected,) = torch.autograd.grad(model(leaf)[0, :, y, x].sum(), leaf)
+    expected = expected[0].sum(0).numpy()
+    assert abs(erf.signed - expected).max() <= TOLERANCE * abs(expected).max()
+
+
+@pytest.mark.parametrize("layer", ["backbone.layer2", "backbone.layer3.0.bn1", "decode_head.aspp_modules.2"])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_layers_and_batches(layer, batch_size):
+    model = network("deeplabv3")
+    images = [torch.randn(3, 65, 81, generator=torch.Generator().manual_seed(i)) for i in range(4)]
+    options = {"at": layer, "precision": "float64", "batch_size": batch_size}
+    pruned, dense = (erfscope.compute_erf(model, images, engine=e, **options) for e in ("auto", "dense"))
+    assert pruned.provenance["engine"]["mode"] == "graph"
+    assert abs(pruned.replicates - dense.replicates).max() <= 1e-6 * dense.erf.max()  # kept in float32
+    assert abs(pruned.erf - dense.erf).max() <= TOLERANCE * dense.erf.max()
+
+
+def test_local_networks_read_a_crop():
+    model = network("fcn")
+    plan = erfscope.compute_erf(model, [torch.randn(3, 769, 769)]).provenance["engine"]
+    height = int(plan["reason"].split()[1].split("×")[0])
+    # ResNet-18 at stride 8 and three 3×3 convolutions see 363 px or less.
+    assert 200 < height < 400
+    assert plan["flops_needed"] < plan["flops_dense"] / 3
+
+
+def test_float32_is_as_exact_as_plain_autograd():
+    """Against float64: any two float32 orders of operations differ by as much from each other."""
+    errors = {}
+    model = network("deeplabv3")
+    images = [torch.randn(3, 97, 97, generator=torch.Generator().manual_seed(i)) for i in range(8)]
+    truth = erfscope.compute_erf(model, images, precision="float64", engine="dense").signed
+    for engine in ("auto", "dense"):
+        erf = erfscope.compute_erf(model, images, engine=engine)
+        errors[engine] = abs(erf.signed - truth).mean()
+    # 1.5 is what was asked for; eight images average over which ReLUs flip.
+    assert errors["auto"] <= 1.5 * errors["dense"]
