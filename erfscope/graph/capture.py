@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.fx import Graph, Node
 
+from erfscope.graph.functional import make_functional
+
 
 @dataclass
 class Captured:
@@ -53,7 +55,9 @@ def capture(module: nn.Module, image: torch.Tensor) -> Captured:
         Whatever torch raises for a module that can't be captured.
     """
     with _quiet():
-        program = torch.export.export(module, (image,), strict=False).run_decompositions({})
+        program = torch.export.export(module, (image,), strict=False)
+        if not make_functional(program.graph):
+            program = program.run_decompositions({})
     signature, graph = program.graph_signature, program.graph
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     literals = signature.inputs_to_lifted_tensor_constants

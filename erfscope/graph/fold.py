@@ -1,6 +1,5 @@
 """Folds batch norms: into the convolution before them where there is one, else to a scale and a shift."""
 
-import operator
 from typing import cast
 
 import torch
@@ -8,7 +7,9 @@ from torch.fx import Node
 
 from erfscope.graph.capture import Captured
 
-_NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
+# In an exported graph, and in one that torch made functional, where it returns its statistics as well.
+_NORM = torch.ops.aten.batch_norm.default
+_NORM_WITH_STATISTICS = torch.ops.aten._native_batch_norm_legit_no_training.default
 _CONVOLUTION = torch.ops.aten.conv2d.default
 
 
@@ -25,7 +26,10 @@ def fold_batch_norms(captured: Captured) -> int:
     """
     folded = 0
     for node in captured.calls:
-        if node.target is not _NORM:
+        if node.target not in (_NORM, _NORM_WITH_STATISTICS):
+            continue
+        result = node if node.target is _NORM else _only_result(node)
+        if result is None or not _is_frozen(captured, node):
             continue
         scale, shift = _scale_and_shift(captured, node)
         source = cast("Node", node.args[0])
@@ -35,25 +39,32 @@ def fold_batch_norms(captured: Captured) -> int:
                 folded += 1
             else:
                 operands = tuple(
-                    _add_constant(captured, node, name, value.to(node.meta["val"][0].dtype))
+                    _add_constant(captured, node, name, value.to(result.meta["val"].dtype))
                     for name, value in (("scale", scale), ("shift", shift))
                 )
                 replacement = captured.graph.call_function(channel_affine, (source, *operands))
-        replacement.meta["val"] = node.meta["val"][0]
-        for user in list(node.users):
-            assert user.target is operator.getitem
-            assert user.args[1] == 0, "in eval mode nobody reads a batch norm's statistics"
-            user.replace_all_uses_with(replacement)
-            if captured.output is user:
-                captured.output = replacement
-            captured.graph.erase_node(user)
-        captured.graph.erase_node(node)
+        replacement.meta["val"] = result.meta["val"]
+        result.replace_all_uses_with(replacement)
+        if captured.output is result:
+            captured.output = replacement
     captured.graph.eliminate_dead_code()
     return folded
 
 
+def _only_result(node: Node) -> Node | None:
+    users = list(node.users)
+    return users[0] if len(users) == 1 and users[0].args[1] == 0 else None
+
+
+def _is_frozen(captured: Captured, node: Node) -> bool:
+    """Whether the norm is in eval mode and all of its numbers are constants."""
+    training = node.target is _NORM and node.args[5]
+    return not training and all(n is None or n in captured.constants for n in node.args[1:5])
+
+
 def _scale_and_shift(captured: Captured, node: Node) -> tuple[torch.Tensor, torch.Tensor]:
-    _, weight, bias, mean, variance, _, epsilon = node.args
+    _, weight, bias, mean, variance = node.args[:5]
+    epsilon = node.args[7] if node.target is _NORM else node.args[6]
     statistics = (
         captured.constants[cast("Node", mean)].double(),
         captured.constants[cast("Node", variance)].double(),

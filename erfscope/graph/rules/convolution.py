@@ -57,14 +57,20 @@ class Window:
 
 
 def conv2d(operation: Operation, wanted: Region) -> Piece | None:
-    """aten.conv2d(x, weight, bias, stride, padding, dilation, groups) with constant weights."""
+    """aten.conv2d(x, weight, bias, stride, padding, dilation, groups) with constant weights.
+
+    `padding` may be a word, "same" or "valid".
+    """
     _, weight, bias, stride, padding, dilation, groups = operation.arguments(
         None, None, None, [1, 1], [0, 0], [1, 1], 1
     )
     if len(operation.operands) != 1 or not isinstance(weight, torch.Tensor):
         return None
     ((_, channels, *size),) = operation.operand_shapes
-    stride, padding, dilation = (_pair(value) for value in (stride, padding, dilation))
+    stride, dilation = _pair(stride), _pair(dilation)
+    if padding == "same":  # the odd pixel goes to the end
+        padding = [dilation[i] * (weight.shape[2 + i] - 1) // 2 for i in range(2)]
+    padding = (0, 0) if padding == "valid" else _pair(padding)
     windows = [
         Window.plan(wanted[2 + i], size[i], weight.shape[2 + i], stride[i], padding[i], dilation[i])
         for i in range(2)

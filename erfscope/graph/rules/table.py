@@ -34,6 +34,7 @@ RULES: Mapping[Any, Rule] = MappingProxyType(
         channel_affine: pointwise.channel_affine,
         aten.cat.default: pointwise.concatenate,
         aten.conv2d.default: convolution.conv2d,
+        aten.conv2d.padding: convolution.conv2d,
         aten.max_pool2d.default: convolution.max_pool2d,
         aten.adaptive_avg_pool2d.default: resampling.adaptive_avg_pool2d,
         aten.avg_pool2d.default: resampling.avg_pool2d,

@@ -1,0 +1,53 @@
+"""Makes an exported graph functional: no node changes a tensor in place, and dropout is gone.
+
+Torch can do that itself (`run_decompositions`), in seconds; the few in-place calls that networks really
+make are replaced here in milliseconds, where it is safe to see.
+"""
+
+from typing import cast
+
+import torch
+from torch.fx import Graph, Node
+
+aten = torch.ops.aten
+
+_IN_PLACE = {
+    aten.add_.Tensor: aten.add.Tensor,
+    aten.hardsigmoid_.default: aten.hardsigmoid.default,
+    aten.hardswish_.default: aten.hardswish.default,
+    aten.hardtanh_.default: aten.hardtanh.default,
+    aten.leaky_relu_.default: aten.leaky_relu.default,
+    aten.mul_.Tensor: aten.mul.Tensor,
+    aten.relu6_.default: aten.relu6.default,
+    aten.relu_.default: aten.relu.default,
+    aten.sigmoid_.default: aten.sigmoid.default,
+    aten.silu_.default: aten.silu.default,
+}
+# Operators whose result is new memory, so that a change of it in place changes nothing else.
+_FRESH = {
+    aten.add.Tensor, aten.batch_norm.default, aten.cat.default, aten.conv2d.default,
+    aten.conv_transpose2d.input, aten.group_norm.default, aten.layer_norm.default, aten.linear.default,
+    aten.mul.Tensor, aten.upsample_bilinear2d.vec, *_IN_PLACE.values(),
+}  # fmt: skip
+_DROPOUT = {aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default}
+
+
+def make_functional(graph: Graph) -> bool:
+    """Replace in-place calls and drop dropout, in place; False if some call can't be replaced safely.
+
+    It is safe where the changed tensor is new memory that nobody else reads.
+    """
+    for node in list(graph.nodes):
+        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        if node.target in _DROPOUT and not node.args[2]:
+            node.replace_all_uses_with(cast("Node", node.args[0]))
+            graph.erase_node(node)
+        elif node.target in _IN_PLACE:
+            changed = cast("Node", node.args[0])
+            if changed.target not in _FRESH or len(changed.users) > 1:
+                return False
+            node.target = _IN_PLACE[node.target]
+        elif node.target._schema.is_mutable:
+            return False
+    return True
