@@ -20,6 +20,7 @@ from erfscope.engine.groups import deal_groups
 from erfscope.engine.plan import EnginePlan, make_plan
 from erfscope.engine.run import Progress, Sums, accumulate
 from erfscope.engine.source import Images, open_source
+from erfscope.engine.speed import SpeedReport, measure_speed
 from erfscope.engine.target import parse_target
 from erfscope.measure import gaussian, star
 from erfscope.records import ErfMap, GaussianFit, ModelOrigin, StarMeasurement, Unit, WeightsReport
@@ -182,6 +183,14 @@ def compute_to_file(
         erf = compute_erf(network, images, at=options["unit"], progress=shown, **choices, **limits)
     write_map(erf, out, overwrite=overwrite)
     return erf
+
+
+def bench(
+    *, model: str, size: tuple[int, int], repeats: int, precision: str, device: str, **options: Any
+) -> SpeedReport:
+    """Time a catalogue network's engine against plain autograd; see `engine.speed.measure_speed`."""
+    network = load_model(model, **options)
+    return measure_speed(network, size, repeats=repeats, precision=precision, device=device)
 
 
 def demo(

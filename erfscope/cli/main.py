@@ -23,6 +23,7 @@ COMMANDS = {
     "inspect": ("erfscope.cli.inspect", "Tell what a map file holds."),
     "import": ("erfscope.cli.exchange", "Make a map of an array from another tool."),
     "export": ("erfscope.cli.exchange", "Write a map for another tool: npy, csv, png, tiff."),
+    "bench": ("erfscope.cli.bench", "Time the engine against plain autograd."),
     "models": ("erfscope.cli.models", "List the networks."),
     "datasets": ("erfscope.cli.datasets", "List the datasets."),
     "demo": ("erfscope.cli.demo", "Show it all on built-in images: map, figure, star, Gaussian."),

@@ -109,9 +109,10 @@ class GraphEngine:
     @contextmanager
     def ready(self) -> Iterator[GradientFunction]:
         """Yield the program: it holds its own, folded weights."""
-        yield self._gradients
+        yield self.gradients
 
-    def _gradients(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def gradients(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the target's values (N,) and their gradients (N, 3, H, W) of images (N, 3, H, W)."""
         images = images.to(memory_format=torch.channels_last)
         scalars, gradient = self.program.gradient(images, lambda v: _scalars(self.plan, v[:, :, 0, 0]))
         if gradient is None:
@@ -146,7 +147,7 @@ def _count(program: Program, plan: EnginePlan) -> int:
     device, dtype = torch.device(plan.device), PRECISIONS[plan.precision]
     with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
         images = torch.zeros(plan.batch_size, 3, *plan.size, device=device, dtype=dtype)
-        GraphEngine(program, plan)._gradients(images)
+        GraphEngine(program, plan).gradients(images)
     return int(counter.get_total_flops()) // plan.batch_size
 
 

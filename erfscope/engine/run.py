@@ -98,7 +98,7 @@ def accumulate(
     device = torch.device(plan.device)
     sums = Sums.zeros(plan.size, replicates, device)
     items = zip(images, groups, strict=False)
-    with engine.ready() as gradients, _threads(plan.threads):
+    with engine.ready() as gradients, limited_threads(plan.threads):
         while batch := list(islice(items, plan.batch_size)):
             _add_batch(sums, gradients, plan, batch)
             progress(sums.done, sums.skipped)
@@ -169,7 +169,8 @@ def _check(sums: Sums, max_skipped: float, total: int | None) -> None:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def limited_threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads within the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -91,6 +91,10 @@ class Convolution(Step):
         if not self.symmetric:
             x = F.pad(x, self.margins)
         self.shape = x.shape
+        return self.convolve(x)
+
+    def convolve(self, x: torch.Tensor) -> torch.Tensor:
+        """Convolve an operand that is padded already where its sides differ."""
         return torch.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:

@@ -1,0 +1,49 @@
+"""`erfscope bench`."""
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from erfscope.cli.output import Output, output_options, print_facts
+from erfscope.cli.parameters import INTEGERS, SIZE
+
+
+@click.command("bench", context_settings={"show_default": True})
+@click.option("--model", required=True, help="A network; 'erfscope models' lists them.")
+@click.option("--backbone", help="resnet18 … resnet152, with -v1c for the deep stem.")
+@click.option("--output-stride", type=int, help="8, 16 or 32.")
+@click.option("--rates", type=INTEGERS, help="Atrous rates of the head, such as 6,12,18.")
+@click.option("--size", type=SIZE, default="769", help="Side or HxW of the image, px.")
+@click.option("--repeats", type=click.IntRange(1), default=3, help="Counted runs of each.")
+@click.option("--precision", default="float32", help="float32 or float64; plain autograd runs in float32.")
+@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@output_options
+def bench_command(output: Output, /, **options: Any) -> None:
+    """Time the engine against plain autograd, image by image, on this machine."""
+    from erfscope.workflows import bench
+
+    report = asdict(bench(**options))
+
+    def table() -> None:
+        engine = report["engine"]
+        rows = [
+            ("engine", f"{engine['mode']}: {engine['reason']}"),
+            ("planning", f"{report['plan_seconds']:.1f} s"),
+            ("one image", f"{report['seconds']:.3f} s"),
+            ("plain autograd", f"{report['plain_seconds']:.3f} s, {report['ratio']:.2f} times as long"),
+            ("operations needed", _giga(engine["flops_needed"])),
+            ("operations dense", _giga(engine["flops_dense"])),
+            ("peak of this machine", f"{report['peak_flops'] / 1e9:.0f} GFLOP/s"),
+        ]
+        if report["share_of_peak"] is not None:
+            rows.append(("share of the peak", f"{report['share_of_peak']:.0%}"))
+        if report["convolution_seconds"] is not None:
+            rows.append(("convolutions alone", f"{report['convolution_seconds']:.3f} s"))
+        print_facts(rows)
+
+    output.result(report, table)
+
+
+def _giga(operations: int | None) -> str:
+    return "not counted" if operations is None else f"{operations / 1e9:.1f} GFLOP"

@@ -1,0 +1,162 @@
+"""Times the engine against plain autograd as today's scripts run it, side by side in one run."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+
+from erfscope.engine.device import PRECISIONS
+from erfscope.engine.engines import GraphEngine, choose_engine
+from erfscope.engine.plan import make_plan
+from erfscope.engine.run import limited_threads
+from erfscope.engine.target import Target, unit_map
+from erfscope.graph.steps import Convolution
+
+# A convolution as large as the backbone's usual ones, whose rate stands for the machine's peak.
+_PEAK_CHANNELS, _PEAK_SIDE = 512, 97
+
+
+@dataclass(frozen=True)
+class SpeedReport:
+    """Seconds and operations of one image; a ratio above one means faster than plain autograd.
+
+    Attributes
+    ----------
+    engine
+        The plan's JSON form, with mode, reason, and operations needed and dense.
+    plan_seconds
+        Planning, once a run.
+    seconds, plain_seconds
+        Medians of the engine and of plain autograd: eager, batch 1, channels first, float32.
+    ratio
+        plain_seconds / seconds.
+    convolution_seconds
+        The program's convolutions alone, forward and backward; None in dense mode.
+    peak_flops, share_of_peak
+        The rate of one large convolution, operations a second, and the engine's share of it.
+    """
+
+    engine: dict[str, Any]
+    plan_seconds: float
+    seconds: float
+    plain_seconds: float
+    ratio: float
+    convolution_seconds: float | None
+    peak_flops: float
+    share_of_peak: float | None
+
+
+def measure_speed(
+    model: nn.Module, size: tuple[int, int], *, repeats: int, precision: str, device: str
+) -> SpeedReport:
+    """Time the engine and plain autograd in turn on the same noise image.
+
+    Parameters
+    ----------
+    size
+        (H, W) of the image.
+    repeats
+        Counted runs of each, in turn, after one uncounted.
+    """
+    begun = time.perf_counter()
+    plan = make_plan(
+        model,
+        size,
+        formula="paper",
+        target=Target("logits"),
+        at=None,
+        resize=True,
+        precision=precision,
+        device=device,
+        batch_size=1,
+        workers=0,
+    )
+    plan, engine = choose_engine(model, plan)
+    planned = time.perf_counter() - begun
+    target_device = torch.device(plan.device)
+    image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    ready = image.to(target_device, PRECISIONS[precision])
+    runs: tuple[list[float], list[float]] = ([], [])
+    with limited_threads(plan.threads):
+        with engine.ready() as gradients:
+            _seconds(lambda: gradients(ready.clone()), target_device)
+        plain = _plain(model, image, plan.unit.y, plan.unit.x, target_device)
+        _seconds(plain, target_device)
+        for _ in range(repeats):
+            with engine.ready() as gradients:
+                runs[0].append(_seconds(lambda: gradients(ready.clone()), target_device))
+            runs[1].append(_seconds(plain, target_device))
+        alone = _convolutions_alone(engine, ready) if isinstance(engine, GraphEngine) else None
+        peak = _peak(target_device, PRECISIONS[precision])
+    seconds, plain_seconds = median(runs[0]), median(runs[1])
+    return SpeedReport(
+        engine=plan.summary(),
+        plan_seconds=planned,
+        seconds=seconds,
+        plain_seconds=plain_seconds,
+        ratio=plain_seconds / seconds,
+        convolution_seconds=alone,
+        peak_flops=peak,
+        share_of_peak=None if plan.flops_needed is None else plan.flops_needed / seconds / peak,
+    )
+
+
+def _seconds(function: Callable[[], Any], device: torch.device) -> float:
+    begun = time.perf_counter()
+    function()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - begun
+
+
+def _plain(
+    model: nn.Module, image: torch.Tensor, y: int, x: int, device: torch.device
+) -> Callable[[], torch.Tensor]:
+    """Return what a script does: `model.eval()`, then `autograd.grad(central unit, image)`."""
+    model = model.to(device).eval()
+    leaf = image.to(device).requires_grad_()
+
+    def run() -> torch.Tensor:
+        central = unit_map(model, leaf, None, resize=True)[:, :, y, x].sum()
+        return torch.autograd.grad(central, leaf)[0]
+
+    return run
+
+
+@torch.no_grad()
+def _convolutions_alone(engine: GraphEngine, image: torch.Tensor) -> float:
+    """Forward and backward of every convolution of the program, on memory that holds noise."""
+    engine.gradients(image.clone())
+    total = 0.0
+    for instruction in engine.program.instructions:
+        step = instruction.step
+        if not isinstance(step, Convolution):
+            continue
+        x = torch.randn(step.shape, dtype=image.dtype, device=image.device)
+        x = x.to(memory_format=torch.channels_last)
+        result = step.convolve(x)
+        gradient = torch.randn_like(result)
+        both = partial(_forward_and_backward, step, x, gradient)
+        total += min(_seconds(both, image.device) for _ in range(2))
+    return total
+
+
+def _forward_and_backward(step: Convolution, x: torch.Tensor, gradient: torch.Tensor) -> None:
+    step.convolve(x)
+    step.input_gradient(gradient)
+
+
+@torch.no_grad()
+def _peak(device: torch.device, dtype: torch.dtype) -> float:
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+
+    weight = noise(_PEAK_CHANNELS, _PEAK_CHANNELS, 3, 3)
+    x = noise(1, _PEAK_CHANNELS, _PEAK_SIDE, _PEAK_SIDE)
+    operations = 2 * weight.numel() * _PEAK_SIDE**2
+    return operations / min(_seconds(lambda: torch.conv2d(x, weight, padding=1), device) for _ in range(5))
