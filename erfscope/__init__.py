@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from erfscope.datasets import open_dataset
     from erfscope.errors import ErfscopeError
     from erfscope.records import ErfMap
+    from erfscope.theory import recommend_rate
     from erfscope.workflows import compute_erf, fit_gaussian, load_erf, measure_star
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __all__ = [
     "load_model",
     "measure_star",
     "open_dataset",
+    "recommend_rate",
 ]
 
 _ROOMS = {
@@ -40,6 +42,7 @@ _ROOMS = {
     "measure_star": "erfscope.workflows",
     "load_model": "erfscope.checkpoints.load",
     "open_dataset": "erfscope.datasets",
+    "recommend_rate": "erfscope.theory",
 }
 
 

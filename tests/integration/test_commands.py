@@ -155,6 +155,25 @@ def test_models_and_datasets(run):
         assert len(rows) > 5
 
 
+def test_recommend(run):
+    answer = run("recommend", "--size", "769", "--stride", "8", "--json").json
+    assert set(answer) == {"size", "stride", "rate", "rate_rounded", "rates"}
+    assert answer["rates"] == [15, 30, 45]
+    assert "15, 30, 45" in run("recommend", "--size", "769", "--stride", "8").out
+    assert run("recommend", "--size", "40", "--stride", "16").code == 2
+
+
+def test_bench(run):
+    args = ("bench", "--model", "fcn", "--backbone", "resnet18", "--size", "65x97", "--repeats", "1")
+    answer = run(*args, "--json").json
+    assert answer["engine"]["mode"] == "graph"
+    assert 0 < answer["engine"]["flops_needed"] < answer["engine"]["flops_dense"]
+    for name in ("plan_seconds", "seconds", "plain_seconds", "ratio", "convolution_seconds", "peak_flops"):
+        assert answer[name] > 0
+    assert answer["ratio"] == pytest.approx(answer["plain_seconds"] / answer["seconds"])
+    assert "share of the peak" in run(*args).out
+
+
 def test_demo(run, here):
     answer = run("demo", "--images", "1", "--size", "97", "--out", "d", "--json").json
     assert set(answer) >= {"map", "figures", "star", "gaussian", "images", "seconds"}
