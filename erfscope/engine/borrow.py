@@ -1,20 +1,25 @@
 """Lends a model to the engine and gives it back exactly as it was, also after an error."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
+
+_CONTAINERS = (dict, list, set)
 
 
 @contextmanager
 def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Iterator[nn.Module]:
     """Within the block `model` is in eval mode, frozen, and on `device` in `dtype`.
 
-    Modes, `requires_grad`, and the very storage of every parameter and buffer come back afterwards.
-    Frozen parameters save autograd from keeping the activations that only weight gradients need.
+    Modes, `requires_grad`, the very storage of every parameter and buffer, and what a network caches in
+    its attributes (in another precision, or fake, while borrowed) come back afterwards. Frozen
+    parameters save autograd from keeping the activations that only weight gradients need.
     """
-    modes = [(module, module.training) for module in model.modules()]
+    attributes = [(module, _remember(module)) for module in model.modules()]
     tensors = [*model.parameters(), *model.buffers()]
     kept = [(tensor, tensor.data, tensor.requires_grad) for tensor in tensors]
     try:
@@ -24,8 +29,27 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Iter
             tensor.data = tensor.data.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
         yield model
     finally:
+        for module, remembered in attributes:
+            _restore(module, remembered)
         for tensor, data, requires_grad in kept:
             tensor.data = data
             tensor.requires_grad_(requires_grad)
-        for module, training in modes:
-            module.training = training
+
+
+def _remember(module: nn.Module) -> dict[str, tuple[Any, Any]]:
+    """Each attribute and, of a container, its content: hook handles point at the container itself."""
+    return {
+        name: (value, copy.copy(value) if isinstance(value, _CONTAINERS) else None)
+        for name, value in vars(module).items()
+    }
+
+
+def _restore(module: nn.Module, remembered: dict[str, tuple[Any, Any]]) -> None:
+    vars(module).clear()
+    for name, (value, content) in remembered.items():
+        if isinstance(value, list):
+            value[:] = content
+        elif content is not None:
+            value.clear()
+            value.update(content)
+        vars(module)[name] = value

@@ -80,6 +80,36 @@ def test_the_model_comes_back_as_it_was_after_an_error(small_net):
     assert_same(before, snapshot(small_net))
 
 
+class Caching(nn.Module):
+    """Keeps what it computed once, in an attribute and in a dict, as position embeddings often are."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.mask, self.by_size, self.seen = seeded(SmallNet()), None, {}, []
+
+    def forward(self, x):
+        if self.mask is None:
+            self.mask = torch.linspace(0, 1, x.shape[-1], dtype=x.dtype, device=x.device)
+        size = x.shape[-2:]
+        self.by_size.setdefault(size, torch.ones(size, dtype=x.dtype, device=x.device))
+        self.seen.append(x)
+        return self.net(x * self.mask * self.by_size[size])
+
+
+def test_what_a_network_caches_is_forgotten():
+    """A fake or float64 tensor that stayed in a cache would break the caller's next run."""
+    model, images = Caching(), noise_images(2, SIZE)
+    handle = model.net.register_forward_hook(lambda *args: None)
+    for precision in ("float64", "float32"):
+        for engine in ("auto", "dense"):
+            erf = erfscope.compute_erf(model, images, precision=precision, engine=engine)
+            assert erf.images == 2
+            assert (model.mask, model.by_size, model.seen) == (None, {}, [])
+    handle.remove()
+    assert not model.net._forward_hooks
+    assert model(images[0][None]).dtype == torch.float32
+
+
 def test_eval_mode_is_used_whatever_the_caller_left(small_net):
     images = noise_images(3, SIZE)
     trained, evaluated = (
