@@ -8,7 +8,7 @@ import torch
 
 from erfscope.graph.fold import channel_affine
 from erfscope.graph.regions import Region, whole
-from erfscope.graph.rules import convolution, pointwise, resampling
+from erfscope.graph.rules import convolution, mixing, pointwise, resampling
 from erfscope.graph.rules.piece import Operation, Piece, Rule
 from erfscope.graph.steps import Autograd
 
@@ -33,6 +33,12 @@ RULES: Mapping[Any, Rule] = MappingProxyType(
         aten.add.Tensor: pointwise.add,
         channel_affine: pointwise.channel_affine,
         aten.cat.default: pointwise.concatenate,
+        aten.linear.default: mixing.linear,
+        aten.layer_norm.default: mixing.layer_norm,
+        aten.group_norm.default: mixing.group_norm,
+        aten.softmax.int: mixing.softmax,
+        aten.permute.default: mixing.permute,
+        aten.transpose.int: mixing.transpose,
         aten.conv2d.default: convolution.conv2d,
         aten.conv2d.padding: convolution.conv2d,
         aten.max_pool2d.default: convolution.max_pool2d,

@@ -108,6 +108,16 @@ OPERATIONS = {
     ),
     "dropout": Between(lambda x, d: d(x), nn.Dropout2d(0.5)),
     "softmax over channels": Between(lambda x: x.softmax(1)),
+    "layer norm over channels": Between(
+        lambda x, n: n(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), nn.LayerNorm(4)
+    ),
+    "layer norm over rows": Between(lambda x, n: n(x), nn.LayerNorm(34)),
+    "linear": Between(lambda x, c: c(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), nn.Linear(4, 4)),
+    "linear along a row": Between(lambda x, c: c(x), nn.Linear(34, 20)),
+    "transpose": Between(lambda x: x.transpose(2, 3)),
+    "transpose, from the end": Between(lambda x: x.transpose(-1, -2) * 2),
+    "group norm": Between(lambda x, n: n(x), nn.GroupNorm(2, 4)),
+    "softmax along a row": Between(lambda x: x.softmax(-1)),
     "flip": Between(lambda x: x.flip(3)),
     "roll": Between(lambda x: x.roll(3, 2)),
 }
@@ -143,7 +153,11 @@ def test_rule(name):
         assert torch.equal(kept, image)
 
 
-LOCAL = [name for name in OPERATIONS if name.startswith(("conv", "norm", "max", "average", "resid", "activ"))]
+LOCAL = [
+    name
+    for name in OPERATIONS
+    if name.startswith(("conv", "norm", "max", "average", "resid", "activ", "lin", "layer"))
+]
 
 
 @pytest.mark.parametrize("name", [n for n in LOCAL if n != "average pool, divisor" and "wide" not in n])
