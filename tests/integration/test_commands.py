@@ -163,6 +163,7 @@ def test_recommend(run):
     assert run("recommend", "--size", "40", "--stride", "16").code == 2
 
 
+@pytest.mark.slow
 def test_bench(run):
     args = ("bench", "--model", "fcn", "--backbone", "resnet18", "--size", "65x97", "--repeats", "1")
     answer = run(*args, "--json").json

@@ -108,6 +108,7 @@ def test_bugs_surface(dataset: ImageDataset, workers: int, monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("forked")
+@pytest.mark.slow
 def test_a_dead_worker_surfaces(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageDataset, "read", lambda self, index: os._exit(1))
     with pytest.raises(RuntimeError, match="worker"):

@@ -84,6 +84,7 @@ def test_no_star_where_there_is_none(kind):
         assert result.flags
 
 
+@pytest.mark.slow
 def test_sampling_error_is_that_of_other_images():
     truth = star((192, 192), (48, 96, 144), sigma=9)
     rng = np.random.default_rng(0)
