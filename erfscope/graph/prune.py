@@ -8,7 +8,7 @@ import torch
 from torch.fx import Node
 
 from erfscope.graph.capture import Captured
-from erfscope.graph.regions import Region, Selection, select, union
+from erfscope.graph.regions import Region, Selection, select, union, whole
 from erfscope.graph.rules.piece import Operation, Piece
 from erfscope.graph.rules.table import find_piece
 from erfscope.graph.steps import Step
@@ -146,14 +146,13 @@ def prune(captured: Captured, wanted: Region) -> Program:
     image_region = demands[captured.image]
     held = {node: piece.result for node, (_, piece) in pieces.items()} | {captured.image: image_region}
     order = [node for node in captured.calls if node in pieces]
-    whole_image = tuple(torch.arange(size).numpy() for size in captured.image.meta["val"].shape)
     return Program(
         image=captured.image,
         output=captured.output,
         instructions=_instructions(order, pieces, held, captured.output, device),
         image_region=image_region,
         output_region=wanted,
-        image_selection=select(whole_image, image_region, device),
+        image_selection=select(whole(captured.image.meta["val"].shape), image_region, device),
         output_selection=select(held[captured.output], wanted, device),
         without_rule=tuple(sorted(unruled.items())),
     )
@@ -181,13 +180,13 @@ def _instructions(
         )
         first = operation.operands[0] if operation.operands else None
         if step.may_overwrite and first in pieces and readers[first] == 1 and first is not output:
-            step.overwrite = _keeps_no_result(first, pieces) and cuts[0][1].is_all
+            step.overwrite = _keeps_no_result(first) and cuts[0][1].is_all
         free = tuple(value for value, reader in last.items() if reader is node)
         instructions.append(Instruction(node, step, cuts, free))
     return tuple(instructions)
 
 
-def _keeps_no_result(node: Node, pieces: dict[Node, tuple[Operation, Piece]]) -> bool:
+def _keeps_no_result(node: Node) -> bool:
     """Whether the step that made the value doesn't need it again for its gradient."""
     return node.target in (torch.ops.aten.conv2d.default, torch.ops.aten.add.Tensor)
 

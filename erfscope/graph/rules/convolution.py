@@ -1,6 +1,5 @@
 """Rules of windowed operators: convolution and max pooling."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ from torch.nn import functional as F
 
 from erfscope.graph.gathered import GatheredConvolution, GatheredProduct
 from erfscope.graph.regions import Index, Region, hull, is_range
-from erfscope.graph.rules.piece import Operation, Piece
+from erfscope.graph.rules.piece import Operation, Piece, pair
 from erfscope.graph.steps import Autograd, Convolution, Step
 
 # Output positions an axis up to which the taps are gathered and multiplied: a convolution that small costs
@@ -25,7 +24,6 @@ class Window:
     lay them side by side: for outputs that are few or lie apart.
     """
 
-    outputs: Index
     inputs: Index
     crop: bool
     before: int
@@ -45,7 +43,7 @@ class Window:
         inputs = hull(inside) if crop else inside
         before, after = int(inputs[0]) - first, last - int(inputs[-1])
         crop = crop and before >= 0 and after >= 0
-        return Window(wanted, inputs if crop else inside, crop, before, after, taps)
+        return Window(inputs if crop else inside, crop, before, after, taps)
 
     def gathered(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Positions of the taps in the tensor of inputs, and 0 or 1 for outside and inside."""
@@ -67,10 +65,10 @@ def conv2d(operation: Operation, wanted: Region) -> Piece | None:
     if len(operation.operands) != 1 or not isinstance(weight, torch.Tensor):
         return None
     ((_, channels, *size),) = operation.operand_shapes
-    stride, dilation = _pair(stride), _pair(dilation)
+    stride, dilation = pair(stride), pair(dilation)
     if padding == "same":  # the odd pixel goes to the end
         padding = [dilation[i] * (weight.shape[2 + i] - 1) // 2 for i in range(2)]
-    padding = (0, 0) if padding == "valid" else _pair(padding)
+    padding = (0, 0) if padding == "valid" else pair(padding)
     windows = [
         Window.plan(wanted[2 + i], size[i], weight.shape[2 + i], stride[i], padding[i], dilation[i])
         for i in range(2)
@@ -96,8 +94,8 @@ def conv2d(operation: Operation, wanted: Region) -> Piece | None:
 def max_pool2d(operation: Operation, wanted: Region) -> Piece | None:
     """aten.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode)."""
     _, kernel, stride, padding, dilation, _ = operation.arguments(None, None, [], [0, 0], [1, 1], False)
-    kernel, padding, dilation = (_pair(value) for value in (kernel, padding, dilation))
-    stride = _pair(stride) if stride else kernel
+    kernel, padding, dilation = (pair(value) for value in (kernel, padding, dilation))
+    stride = pair(stride) if stride else kernel
     *_, height, width = operation.operand_shapes[0]
     ranges = (hull(wanted[-2]), hull(wanted[-1]))
     taps = [
@@ -110,7 +108,7 @@ def max_pool2d(operation: Operation, wanted: Region) -> Piece | None:
         inputs.append(np.arange(low, high + 1))
         margins.append((low - first, last - high))
 
-    own = all(pair == (padding[i], padding[i]) for i, pair in enumerate(margins))
+    own = all(margin == (padding[i], padding[i]) for i, margin in enumerate(margins))
 
     def pool(x: torch.Tensor) -> torch.Tensor:
         if own:  # the operator's own padding serves, without a copy
@@ -120,8 +118,3 @@ def max_pool2d(operation: Operation, wanted: Region) -> Piece | None:
 
     outside = wanted[:-2]
     return Piece(((*outside, *inputs),), (*outside, *ranges), lambda: Autograd(pool))
-
-
-def _pair(value: Sequence[int]) -> tuple[int, int]:
-    """Expand a single number for both axes, as ATen does."""
-    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])

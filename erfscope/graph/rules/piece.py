@@ -1,6 +1,6 @@
 """An operation of the graph, as rules see it, and what a rule returns."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,11 @@ class Piece:
     inputs: tuple[Region, ...]
     result: Region
     step: Callable[[], Step]
+
+
+def pair(value: Sequence[int]) -> tuple[int, int]:
+    """Expand a single number for height and width, as ATen does."""
+    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
 
 
 Rule = Callable[[Operation, Region], Piece | None]

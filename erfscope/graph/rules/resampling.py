@@ -5,13 +5,12 @@ coordinates; a region is a cut of it.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 
 from erfscope.graph.regions import Region, shape_of, whole
-from erfscope.graph.rules.piece import Operation, Piece
+from erfscope.graph.rules.piece import Operation, Piece, pair
 from erfscope.graph.steps import Autograd, Resample, Step
 from erfscope.records import FloatArray
 
@@ -100,8 +99,8 @@ def avg_pool2d(operation: Operation, wanted: Region) -> Piece | None:
     )
     if divisor is not None:
         return None
-    kernel, padding = _pair(kernel), _pair(padding)
-    stride = _pair(stride) if stride else kernel
+    kernel, padding = pair(kernel), pair(padding)
+    stride = pair(stride) if stride else kernel
     matrices = [
         average_matrix(size, out, kernel[i], stride[i], padding[i], count_padding=count_padding)
         for i, (size, out) in enumerate(zip(*_sizes(operation), strict=True))
@@ -128,7 +127,3 @@ def _resample(operation: Operation, wanted: Region, matrices: Sequence[FloatArra
 
 def _sizes(operation: Operation) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return operation.operand_shapes[0][2:], operation.shape[2:]
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
