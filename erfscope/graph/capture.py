@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.fx import Graph, Node
 
-from erfscope.graph.functional import make_functional
+from erfscope.graph.functional import make_functional, simplify
 
 
 @dataclass
@@ -58,6 +58,7 @@ def capture(module: nn.Module, image: torch.Tensor) -> Captured:
         program = torch.export.export(module, (image,), strict=False)
         if not make_functional(program.graph):
             program = program.run_decompositions({})
+    simplify(program.graph)
     signature, graph = program.graph_signature, program.graph
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     literals = signature.inputs_to_lifted_tensor_constants

@@ -1,16 +1,20 @@
 """Folds batch norms: into the convolution before them where there is one, else to a scale and a shift."""
 
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.fx import Node
 
 from erfscope.graph.capture import Captured
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # In an exported graph, and in one that torch made functional, where it returns its statistics as well.
 _NORM = torch.ops.aten.batch_norm.default
 _NORM_WITH_STATISTICS = torch.ops.aten._native_batch_norm_legit_no_training.default
 _CONVOLUTION = torch.ops.aten.conv2d.default
+_TRANSPOSED = torch.ops.aten.conv_transpose2d.input
 
 
 def channel_affine(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
@@ -79,8 +83,10 @@ def _scale_and_shift(captured: Captured, node: Node) -> tuple[torch.Tensor, torc
 
 
 def _is_private_convolution(captured: Captured, source: Node) -> bool:
+    if source.target is _TRANSPOSED and len(source.args) > 6 and source.args[6] != 1:
+        return False  # groups: its weights don't go by output channel
     return (
-        source.target is _CONVOLUTION
+        source.target in (_CONVOLUTION, _TRANSPOSED)
         and len(source.users) == 1
         and source.args[1] in captured.constants
         and (len(source.args) < 3 or source.args[2] is None or source.args[2] in captured.constants)
@@ -90,14 +96,15 @@ def _is_private_convolution(captured: Captured, source: Node) -> bool:
 def _folded_convolution(captured: Captured, source: Node, scale: torch.Tensor, shift: torch.Tensor) -> Node:
     x, weight_node, bias_node, *rest = (*source.args, None) if len(source.args) == 2 else source.args
     weight = captured.constants[cast("Node", weight_node)]
-    folded = (weight.double() * scale.view(-1, 1, 1, 1)).to(weight.dtype)
+    by_output = (-1, 1, 1, 1) if source.target is _CONVOLUTION else (1, -1, 1, 1)
+    folded = (weight.double() * scale.view(by_output)).to(weight.dtype)
     if bias_node is not None:
         shift = shift + captured.constants[cast("Node", bias_node)].double() * scale
     operands = (
         _add_constant(captured, source, "weight", folded),
         _add_constant(captured, source, "bias", shift.to(weight.dtype)),
     )
-    return captured.graph.call_function(_CONVOLUTION, (x, *operands, *rest))
+    return captured.graph.call_function(cast("Callable[..., Any]", source.target), (x, *operands, *rest))
 
 
 def _add_constant(captured: Captured, owner: Node, name: str, value: torch.Tensor) -> Node:

@@ -4,6 +4,7 @@ Torch can do that itself (`run_decompositions`), in seconds; the few in-place ca
 make are replaced here in milliseconds, where it is safe to see.
 """
 
+import operator
 from typing import cast
 
 import torch
@@ -29,6 +30,10 @@ _FRESH = {
     aten.conv_transpose2d.input, aten.group_norm.default, aten.layer_norm.default, aten.linear.default,
     aten.mul.Tensor, aten.upsample_bilinear2d.vec, *_IN_PLACE.values(),
 }  # fmt: skip
+_PARTS = {
+    aten.chunk.default, aten.split.Tensor, aten.split_with_sizes.default, aten.tensor_split.sections,
+    aten.unbind.int,
+}  # fmt: skip
 _DROPOUT = {aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default}
 
 
@@ -51,3 +56,38 @@ def make_functional(graph: Graph) -> bool:
         elif node.target._schema.is_mutable:
             return False
     return True
+
+
+def simplify(graph: Graph) -> None:
+    """Give each node one tensor that comes of the values of its operands, in place.
+
+    Every part of a split tensor becomes a slice or a selection of its own; an operand that only lends its
+    shape is replaced by the shape.
+    """
+    for node in list(graph.nodes):
+        if node.op != "call_function":
+            continue
+        if node.target in _PARTS:
+            _name_parts(graph, node)
+        elif node.target is aten.expand_as.default:
+            node.target, node.args = aten.expand.default, (node.args[0], list(node.meta["val"].shape))
+
+
+def _name_parts(graph: Graph, node: Node) -> None:
+    source, parts = cast("Node", node.args[0]), node.meta["val"]
+    position = 1 if node.target is aten.unbind.int else 2
+    axis = cast("int", node.args[position] if len(node.args) > position else node.kwargs.get("dim", 0))
+    for user in list(node.users):
+        if user.target is not operator.getitem:
+            continue
+        number = cast("int", user.args[1]) % len(parts)
+        with graph.inserting_before(user):
+            if node.target is aten.unbind.int:
+                part = graph.call_function(aten.select.int, (source, axis, number))
+            else:
+                start = sum(earlier.shape[axis] for earlier in parts[:number])
+                end = start + parts[number].shape[axis]
+                part = graph.call_function(aten.slice.Tensor, (source, axis, start, end))
+        part.meta.update(user.meta)
+        user.replace_all_uses_with(part)
+        graph.erase_node(user)

@@ -13,6 +13,13 @@ from erfscope.graph.rules.piece import Operation, Piece
 from erfscope.graph.rules.table import find_piece
 from erfscope.graph.steps import Step
 
+# Operators that read of their operand nothing but its shape and type.
+aten = torch.ops.aten
+_OF_SHAPE = {
+    aten.full_like.default, aten.new_full.default, aten.new_ones.default, aten.new_zeros.default,
+    aten.ones_like.default, aten.zeros_like.default,
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Instruction:
@@ -127,7 +134,7 @@ class _Gradients:
 
 def prune(captured: Captured, wanted: Region) -> Program:
     """Plan the computation of a region of the output and of nothing that it doesn't need."""
-    constants = _evaluate_constants(captured)
+    constants = evaluate_constants(captured)
     device = captured.image.meta["val"].device
     demands: dict[Node, Region] = {captured.output: wanted}
     pieces: dict[Node, tuple[Operation, Piece]] = {}
@@ -135,13 +142,12 @@ def prune(captured: Captured, wanted: Region) -> Program:
     for node in reversed(captured.calls):
         if node not in demands:
             continue
-        operands = _operands(node, constants)
-        operation = Operation(node, operands, constants, device)
+        operation = Operation.of(node, constants, device)
         piece, ruled = find_piece(operation, demands[node])
         pieces[node] = operation, piece
         if not ruled:
             unruled[str(node.target)] += 1
-        for operand, region in zip(operands, piece.inputs, strict=True):
+        for operand, region in zip(operation.operands, piece.inputs, strict=True):
             demands[operand] = union(demands.get(operand), region)
     image_region = demands[captured.image]
     held = {node: piece.result for node, (_, piece) in pieces.items()} | {captured.image: image_region}
@@ -191,24 +197,22 @@ def _keeps_no_result(node: Node) -> bool:
     return node.target in (torch.ops.aten.conv2d.default, torch.ops.aten.add.Tensor)
 
 
-def _operands(node: Node, constants: dict[Node, torch.Tensor]) -> tuple[Node, ...]:
-    found: list[Node] = []
-
-    def note(operand: Node) -> Node:
-        if operand not in constants:
-            found.append(operand)
-        return operand
-
-    torch.fx.node.map_arg((node.args, dict(node.kwargs)), note)
-    return tuple(found)
-
-
 @torch.no_grad()
-def _evaluate_constants(captured: Captured) -> dict[Node, torch.Tensor]:
-    """Values of all nodes that don't depend on the image."""
+def evaluate_constants(captured: Captured) -> dict[Node, torch.Tensor]:
+    """Values of all nodes that don't depend on what is in the image."""
     constants = dict(captured.constants)
+
+    def value(node: Node) -> torch.Tensor:
+        if node in constants:
+            return constants[node]
+        like = node.meta["val"]  # only its shape is read: memory of one number stands for it
+        return torch.empty((), dtype=like.dtype, device=like.device).expand(like.shape)
+
     for node in captured.calls:
-        if captured.image not in node.all_input_nodes and all(n in constants for n in node.all_input_nodes):
-            args, kwargs = torch.fx.node.map_arg((node.args, dict(node.kwargs)), constants.__getitem__)
+        known = captured.image not in node.all_input_nodes and all(
+            n in constants for n in node.all_input_nodes
+        )
+        if known or node.target in _OF_SHAPE:
+            args, kwargs = torch.fx.node.map_arg((node.args, dict(node.kwargs)), value)
             constants[node] = node.target(*args, **kwargs)  # type: ignore[operator]
     return constants

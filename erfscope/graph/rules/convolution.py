@@ -1,4 +1,4 @@
-"""Rules of windowed operators: convolution and max pooling."""
+"""Rules of windowed operators: convolution, transposed convolution and max pooling."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from erfscope.graph.gathered import GatheredConvolution, GatheredProduct
+from erfscope.graph.reading import ByAxis, Everything, Same, Taps
 from erfscope.graph.regions import Index, Region, hull, is_range
-from erfscope.graph.rules.piece import Operation, Piece, pair
+from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule, pair
 from erfscope.graph.steps import Autograd, Convolution, Step
 
 # Output positions an axis up to which the taps are gathered and multiplied: a convolution that small costs
@@ -16,9 +17,15 @@ from erfscope.graph.steps import Autograd, Convolution, Step
 FEW = 8
 
 
+def window(out: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int) -> Taps:
+    """Taps of a sliding window along the output axis `out`."""
+    starts = np.arange(outputs)[:, None] * stride - padding
+    return Taps(out, starts + dilation * np.arange(kernel))
+
+
 @dataclass(frozen=True)
 class Window:
-    """A sliding window along one axis, and how one set of output positions is to be computed with it.
+    """How one set of output positions along one axis is to be computed with a sliding window.
 
     `crop`: cut out the range of inputs and slide over it. Otherwise gather the taps of every output and
     lay them side by side: for outputs that are few or lie apart.
@@ -31,14 +38,11 @@ class Window:
     taps: Index  # (outputs, kernel) input positions, outside ones included
 
     @staticmethod
-    def plan(wanted: Index, size: int, kernel: int, stride: int, padding: int, dilation: int) -> "Window":
+    def plan(axis: Taps, wanted: Index, size: int) -> "Window":
         """Plan the cheaper way."""
-        starts = wanted[:, None] * stride - padding
-        taps = starts + dilation * np.arange(kernel)
+        taps = axis.positions[wanted]
         first, last = int(taps.min()), int(taps.max())
-        inside = np.unique(taps[(taps >= 0) & (taps < size)])
-        if len(inside) == 0:
-            inside = np.array([min(max(first, 0), size - 1)])  # padding only: read one pixel, use none
+        inside = axis.read(wanted, size)
         crop = is_range(wanted) and len(wanted) > FEW
         inputs = hull(inside) if crop else inside
         before, after = int(inputs[0]) - first, last - int(inputs[-1])
@@ -54,26 +58,40 @@ class Window:
         return torch.from_numpy(at).to(device), torch.from_numpy(valid).to(device)
 
 
-def conv2d(operation: Operation, wanted: Region) -> Piece | None:
-    """aten.conv2d(x, weight, bias, stride, padding, dilation, groups) with constant weights.
+def conv2d(operation: Operation) -> Readings | None:
+    """aten.conv2d(x, weight, bias, stride, padding, dilation, groups); padding may be "same" or "valid"."""
+    if len(operation.operands) != 1:
+        return None
+    stride, padding, dilation, _ = _geometry(operation)
+    kernel = operation.shapes[1][2:]
+    windows = [
+        window(2 + i, operation.shape[2 + i], kernel[i], stride[i], padding[i], dilation[i]) for i in range(2)
+    ]
+    reading = ByAxis((Same(0), Everything(1), *windows), operation.shapes[0])
+    return reading, *(None,) * (len(operation.tensors) - 1)
 
-    `padding` may be a word, "same" or "valid".
-    """
-    _, weight, bias, stride, padding, dilation, groups = operation.arguments(
+
+def _geometry(operation: Operation) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]:
+    _, _, _, stride, padding, dilation, groups = operation.arguments(
         None, None, None, [1, 1], [0, 0], [1, 1], 1
     )
-    if len(operation.operands) != 1 or not isinstance(weight, torch.Tensor):
-        return None
-    ((_, channels, *size),) = operation.operand_shapes
     stride, dilation = pair(stride), pair(dilation)
     if padding == "same":  # the odd pixel goes to the end
-        padding = [dilation[i] * (weight.shape[2 + i] - 1) // 2 for i in range(2)]
-    padding = (0, 0) if padding == "valid" else pair(padding)
+        padding = [dilation[i] * (operation.shapes[1][2 + i] - 1) // 2 for i in range(2)]
+    return stride, ((0, 0) if padding == "valid" else pair(padding)), dilation, groups
+
+
+def _plan_conv2d(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+    reading, *_ = readings
+    assert isinstance(reading, ByAxis)
+    _, weight, bias, *_ = operation.arguments(None, None, None)
+    stride, _, dilation, groups = _geometry(operation)
     windows = [
-        Window.plan(wanted[2 + i], size[i], weight.shape[2 + i], stride[i], padding[i], dilation[i])
-        for i in range(2)
+        Window.plan(axis, wanted[2 + i], reading.shape[2 + i])
+        for i, axis in enumerate(reading.axes[2:])
+        if isinstance(axis, Taps)
     ]
-    inputs = (wanted[0], np.arange(channels), windows[0].inputs, windows[1].inputs)
+    inputs = (wanted[0], np.arange(reading.shape[1]), *(w.inputs for w in windows))
     result = (wanted[0], np.arange(weight.shape[0]), wanted[2], wanted[3])
 
     def step() -> Step:
@@ -91,23 +109,90 @@ def conv2d(operation: Operation, wanted: Region) -> Piece | None:
     return Piece((inputs,), result, step)
 
 
-def max_pool2d(operation: Operation, wanted: Region) -> Piece | None:
+def conv_transpose2d(operation: Operation) -> Readings | None:
+    """aten.conv_transpose2d(x, weight, bias, stride, padding, output_padding, groups, dilation)."""
+    if len(operation.operands) != 1:
+        return None
+    stride, padding, dilation, _ = _transposed_geometry(operation)
+    kernel = operation.shapes[1][2:]
+    windows = []
+    for i in range(2):
+        full = np.arange(operation.shape[2 + i])[:, None] + padding[i] - dilation[i] * np.arange(kernel[i])
+        windows.append(Taps(2 + i, full // stride[i], (full % stride[i] == 0).astype(np.float64)))
+    reading = ByAxis((Same(0), Everything(1), *windows), operation.shapes[0])
+    return reading, *(None,) * (len(operation.tensors) - 1)
+
+
+def _transposed_geometry(
+    operation: Operation,
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]:
+    _, _, _, stride, padding, _, groups, dilation = operation.arguments(
+        None, None, None, [1, 1], [0, 0], [0, 0], 1, [1, 1]
+    )
+    return pair(stride), pair(padding), pair(dilation), groups
+
+
+def _plan_conv_transpose2d(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+    """Transpose a crop of the input without padding, then pick the wanted positions."""
+    reading, *_ = readings
+    assert isinstance(reading, ByAxis)
+    _, weight, bias, *_ = operation.arguments(None, None, None)
+    stride, padding, dilation, groups = _transposed_geometry(operation)
+    region = reading.region(wanted)
+    ranges, at, extra = [], [], []
+    for i in range(2):
+        full = wanted[2 + i] + padding[i]  # counted from the first tap of the first input
+        low = min(int(region[2 + i][0]), int(full.min()) // stride[i])
+        high = max(int(region[2 + i][-1]), min(int(full.max()) // stride[i], reading.shape[2 + i] - 1))
+        ranges.append(np.arange(low, high + 1))
+        at.append(full - low * stride[i])
+        # Beyond the last tap there may be positions that hold the bias alone.
+        reach = (high - low) * stride[i] + dilation[i] * (weight.shape[2 + i] - 1) + 1
+        extra.append(max(0, int(at[i].max()) + 1 - reach))
+
+    def step() -> Step:
+        rows, columns = (torch.from_numpy(index).to(operation.device) for index in at)
+
+        def function(x: torch.Tensor) -> torch.Tensor:
+            full = F.conv_transpose2d(x, weight, bias, stride, 0, extra, groups, dilation)
+            return full.index_select(2, rows).index_select(3, columns)
+
+        return Autograd(function)
+
+    inputs = (wanted[0], np.arange(reading.shape[1]), *ranges)
+    return Piece((inputs,), (wanted[0], np.arange(operation.shape[1]), *wanted[2:]), step)
+
+
+def max_pool2d(operation: Operation) -> Readings | None:
     """aten.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode)."""
+    kernel, stride, padding, dilation = _pooling(operation)
+    rank = len(operation.shape)
+    windows = [
+        window(rank - 2 + i, operation.shape[rank - 2 + i], kernel[i], stride[i], padding[i], dilation[i])
+        for i in range(2)
+    ]
+    return (ByAxis((*(Same(i) for i in range(rank - 2)), *windows), operation.shapes[0]),)
+
+
+def _pooling(operation: Operation) -> tuple[tuple[int, int], ...]:
     _, kernel, stride, padding, dilation, _ = operation.arguments(None, None, [], [0, 0], [1, 1], False)
     kernel, padding, dilation = (pair(value) for value in (kernel, padding, dilation))
-    stride = pair(stride) if stride else kernel
-    *_, height, width = operation.operand_shapes[0]
-    ranges = (hull(wanted[-2]), hull(wanted[-1]))
-    taps = [
-        ranges[i][:, None] * stride[i] - padding[i] + dilation[i] * np.arange(kernel[i]) for i in range(2)
-    ]
-    inputs, margins = [], []
-    for positions, size in zip(taps, (height, width), strict=True):
-        first, last = int(positions.min()), int(positions.max())
-        low, high = max(first, 0), min(last, size - 1)
-        inputs.append(np.arange(low, high + 1))
-        margins.append((low - first, last - high))
+    return kernel, (pair(stride) if stride else kernel), padding, dilation
 
+
+def _plan_max_pool2d(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+    (reading,) = readings
+    assert isinstance(reading, ByAxis)
+    kernel, stride, padding, dilation = _pooling(operation)
+    outside = wanted[:-2]
+    ranges = (hull(wanted[-2]), hull(wanted[-1]))
+    inputs, margins = [], []
+    for axis, positions, size in zip(reading.axes[-2:], ranges, reading.shape[-2:], strict=True):
+        assert isinstance(axis, Taps)
+        taps = axis.positions[positions]
+        low, high = max(int(taps.min()), 0), min(int(taps.max()), size - 1)
+        inputs.append(np.arange(low, high + 1))
+        margins.append((low - int(taps.min()), int(taps.max()) - high))
     own = all(margin == (padding[i], padding[i]) for i, margin in enumerate(margins))
 
     def pool(x: torch.Tensor) -> torch.Tensor:
@@ -116,5 +201,9 @@ def max_pool2d(operation: Operation, wanted: Region) -> Piece | None:
         padded = F.pad(x, (*margins[1], *margins[0]), value=-torch.inf)
         return F.max_pool2d(padded, kernel, stride, 0, dilation)
 
-    outside = wanted[:-2]
     return Piece(((*outside, *inputs),), (*outside, *ranges), lambda: Autograd(pool))
+
+
+CONV2D = Rule(conv2d, _plan_conv2d)
+CONV_TRANSPOSE2D = Rule(conv_transpose2d, _plan_conv_transpose2d)
+MAX_POOL2D = Rule(max_pool2d, _plan_max_pool2d)

@@ -1,4 +1,4 @@
-"""An operation of the graph, as rules see it, and what a rule returns."""
+"""An operation of the graph, as rules see it, and what a rule says of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ import torch
 from torch.fx import Node
 from torch.fx.node import map_arg
 
-from erfscope.graph.regions import Region
-from erfscope.graph.steps import Step
+from erfscope.graph.reading import Reading
+from erfscope.graph.regions import Region, select, whole
+from erfscope.graph.steps import Autograd, Step
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,8 @@ class Operation:
     ----------
     node
         The call itself.
-    operands
-        Its tensor operands that depend on the image, in order of appearance; a tensor that is read
-        twice appears twice.
+    tensors
+        Its tensor arguments in order of appearance; one that is read twice appears twice.
     constants
         Value of every node that doesn't depend on the image.
     device
@@ -30,9 +30,26 @@ class Operation:
     """
 
     node: Node
-    operands: tuple[Node, ...]
+    tensors: tuple[Node, ...]
     constants: Mapping[Node, torch.Tensor]
     device: torch.device
+
+    @staticmethod
+    def of(node: Node, constants: Mapping[Node, torch.Tensor], device: torch.device) -> "Operation":
+        """Find the tensor arguments of a call."""
+        found: list[Node] = []
+
+        def note(tensor: Node) -> Node:
+            found.append(tensor)
+            return tensor
+
+        map_arg((node.args, dict(node.kwargs)), note)
+        return Operation(node, tuple(found), constants, device)
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        """The tensor arguments that depend on the image."""
+        return tuple(tensor for tensor in self.tensors if tensor not in self.constants)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -40,9 +57,9 @@ class Operation:
         return tuple(self.node.meta["val"].shape)
 
     @property
-    def operand_shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of the whole operands."""
-        return [tuple(operand.meta["val"].shape) for operand in self.operands]
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the whole tensor arguments."""
+        return [tuple(tensor.meta["val"].shape) for tensor in self.tensors]
 
     def arguments(self, *defaults: Any) -> list[Any]:
         """Positional arguments, constants as tensors, filled up from `defaults` at the end."""
@@ -50,15 +67,17 @@ class Operation:
         missing = len(defaults) - len(given)
         return given + list(defaults[len(defaults) - missing :]) if missing > 0 else given
 
-    def call(self, *operands: torch.Tensor) -> torch.Tensor:
-        """Run the operator itself with these tensors as its operands."""
-        left = iter(operands)
-        args, kwargs = map_arg(
-            (self.node.args, dict(self.node.kwargs)),
-            lambda node: self.constants[node] if node in self.constants else next(left),
-        )
+    def call(self, *tensors: torch.Tensor) -> torch.Tensor:
+        """Run the operator itself with these as its tensor arguments."""
+        left = iter(tensors)
+        args, kwargs = map_arg((self.node.args, dict(self.node.kwargs)), lambda node: next(left))
         result: torch.Tensor = self.node.target(*args, **kwargs)  # type: ignore[operator]
         return result
+
+    def with_constants(self, operands: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return all tensor arguments, given those that depend on the image."""
+        left = iter(operands)
+        return [self.constants[t] if t in self.constants else next(left) for t in self.tensors]
 
 
 @dataclass(frozen=True)
@@ -80,9 +99,61 @@ class Piece:
     step: Callable[[], Step]
 
 
+#: One for each tensor argument; None for a constant that is needed whole, whatever is wanted.
+Readings = tuple[Reading | None, ...]
+
+
+def call_on_parts(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+    """Plan to run the operator itself on the parts that are read."""
+    result = wanted
+    for reading in readings:
+        if reading is not None:
+            result = reading.widen(result, operation.shape)
+    regions = [reading.region(result) if reading else None for reading in readings]
+
+    def step() -> Step:
+        parts = {
+            i: select(whole(shape), region, operation.device).cut(operation.constants[tensor])
+            for i, (tensor, shape, region) in enumerate(
+                zip(operation.tensors, operation.shapes, regions, strict=True)
+            )
+            if tensor in operation.constants and region is not None
+        }
+
+        def function(*operands: torch.Tensor) -> torch.Tensor:
+            tensors = operation.with_constants(operands)
+            return operation.call(*(parts.get(i, tensor) for i, tensor in enumerate(tensors)))
+
+        return Autograd(function)
+
+    return Piece(operand_regions(operation, regions), result, step)
+
+
+def operand_regions(operation: Operation, regions: Sequence[Region | None]) -> tuple[Region, ...]:
+    """Pick the regions of the arguments that depend on the image."""
+    return tuple(
+        region
+        for tensor, region in zip(operation.tensors, regions, strict=True)
+        if tensor not in operation.constants and region is not None
+    )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is known of an operator.
+
+    Attributes
+    ----------
+    read
+        From an operation to what it reads of its tensor arguments; None where that isn't known.
+    plan
+        From an operation, its readings and a wanted region to the way to compute that.
+    """
+
+    read: Callable[[Operation], Readings | None]
+    plan: Callable[[Operation, Readings, Region], Piece] = call_on_parts
+
+
 def pair(value: Sequence[int]) -> tuple[int, int]:
     """Expand a single number for height and width, as ATen does."""
     return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
-
-
-Rule = Callable[[Operation, Region], Piece | None]

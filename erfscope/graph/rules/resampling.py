@@ -1,7 +1,7 @@
 """Rules of separable linear resampling: interpolation and average pooling.
 
-Each axis has a matrix from input to output positions, made in float64 from the *full* map's
-coordinates; a region is a cut of it.
+Each axis has the taps of every output position and their weights, made in float64 from the *full* map's
+coordinates; what is computed is a cut of the matrix that they make.
 """
 
 from collections.abc import Sequence
@@ -9,121 +9,149 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from erfscope.graph.regions import Region, shape_of, whole
-from erfscope.graph.rules.piece import Operation, Piece, pair
+from erfscope.graph.reading import ByAxis, Same, Taps
+from erfscope.graph.regions import Index, Region, shape_of, whole
+from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule, pair
 from erfscope.graph.steps import Autograd, Resample, Step
 from erfscope.records import FloatArray
 
 MANY = 16  # rows and columns from which interpolation by matrices no longer pays
 
+#: Positions (out, taps), and the weights of the taps.
+WeightedTaps = tuple[Index, FloatArray]
 
-def bilinear_matrix(size: int, out: int, *, align_corners: bool, scale: float | None) -> FloatArray:
-    """(out, size) weights of linear interpolation, as torch defines its coordinates."""
+
+def bilinear_taps(size: int, out: int, *, align_corners: bool, scale: float | None) -> WeightedTaps:
+    """Linear interpolation, as torch defines its coordinates."""
     step = (size - 1) / (out - 1) if align_corners and out > 1 else 0.0
     positions = np.arange(out) * step
     if not align_corners:
         step = 1 / scale if scale else size / out
         positions = np.maximum((np.arange(out) + 0.5) * step - 0.5, 0.0)
     low = np.minimum(positions.astype(np.int64), size - 1)
-    high = np.minimum(low + 1, size - 1)
     share = np.clip(positions - low, 0.0, 1.0)
-    matrix = np.zeros((out, size))
-    np.add.at(matrix, (np.arange(out), low), 1 - share)
-    np.add.at(matrix, (np.arange(out), high), share)
-    return matrix
+    share[low == size - 1] = 0.0  # beyond the last there is nothing to mix with
+    return np.stack([low, low + 1], 1), np.stack([1 - share, share], 1)
 
 
-def nearest_matrix(size: int, out: int, *, scale: float | None) -> FloatArray:
-    """(out, size) weights of nearest interpolation, as torch defines it."""
+def nearest_taps(size: int, out: int, *, scale: float | None) -> WeightedTaps:
+    """Nearest interpolation, as torch defines it."""
     step = np.float32(1 / scale if scale else size / out)  # torch takes the floor in float32
     source = np.minimum(np.floor(np.arange(out, dtype=np.float32) * step).astype(np.int64), size - 1)
-    matrix = np.zeros((out, size))
-    matrix[np.arange(out), source] = 1.0
-    return matrix
+    return source[:, None], np.ones((out, 1))
 
 
-def adaptive_matrix(size: int, out: int) -> FloatArray:
-    """(out, size) weights of adaptive average pooling."""
-    matrix = np.zeros((out, size))
-    for i in range(out):
-        start, end = i * size // out, -(-(i + 1) * size // out)
-        matrix[i, start:end] = 1 / (end - start)
-    return matrix
+def bicubic_taps(size: int, out: int, *, align_corners: bool, scale: float | None) -> WeightedTaps:
+    """Cubic interpolation, asked of torch itself by interpolating the unit vectors."""
+    lines = torch.eye(size, dtype=torch.float64)[:, None, None].expand(size, 1, size, size)
+    scales = None if scale is None else [1.0, scale]
+    size_out = [size, out] if scale is None else None
+    resized = torch.ops.aten.upsample_bicubic2d.vec(lines, size_out, align_corners, scales)
+    return np.tile(np.arange(size), (out, 1)), resized[:, 0, 0].T.numpy()
 
 
-def average_matrix(
-    size: int, out: int, kernel: int, stride: int, padding: int, *, count_padding: bool
-) -> FloatArray:
-    """(out, size) weights of average pooling."""
-    matrix = np.zeros((out, size))
-    for i in range(out):
-        start = i * stride - padding
-        end = min(start + kernel, size + padding)
-        low, high = max(start, 0), min(end, size)
-        matrix[i, low:high] = 1 / ((end - start) if count_padding else (high - low))
-    return matrix
+def adaptive_taps(size: int, out: int) -> WeightedTaps:
+    """Adaptive average pooling."""
+    starts = np.arange(out) * size // out
+    counts = -(-(np.arange(out) + 1) * size // out) - starts
+    offsets = np.arange(counts.max())
+    return starts[:, None] + offsets, (offsets < counts[:, None]) / counts[:, None]
 
 
-def upsample_bilinear2d(operation: Operation, wanted: Region) -> Piece | None:
+def average_taps(
+    size: int, out: int, kernel: int, stride: int, padding: int, *, count_padding: bool, divisor: int | None
+) -> WeightedTaps:
+    """Average pooling; taps in the padding have their weight, on nothing."""
+    positions = np.arange(out)[:, None] * stride - padding + np.arange(kernel)
+    valid = positions < size + padding
+    counted = valid if count_padding else valid & (positions >= 0) & (positions < size)
+    counts = counted.sum(1, keepdims=True)
+    # Height and width share the divisor: it is given here as one axis's.
+    return positions, valid / (counts if divisor is None else np.sqrt(divisor))
+
+
+def upsample_bilinear2d(operation: Operation) -> Readings | None:
     """aten.upsample_bilinear2d.vec(x, output_size, align_corners, scale_factors)."""
     _, _, align_corners, scales = operation.arguments(None, None, False, None)
-    scales = scales or (None, None)
-    matrices = [
-        bilinear_matrix(size, out, align_corners=align_corners, scale=scale)
-        for size, out, scale in zip(*_sizes(operation), scales, strict=True)
-    ]
-    return _resample(operation, wanted, matrices)
+    return _resampled(operation, [
+        bilinear_taps(size, out, align_corners=align_corners, scale=scale)
+        for size, out, scale in zip(*_sizes(operation), scales or (None, None), strict=True)
+    ])  # fmt: skip
 
 
-def upsample_nearest2d(operation: Operation, wanted: Region) -> Piece | None:
+def upsample_bicubic2d(operation: Operation) -> Readings | None:
+    """aten.upsample_bicubic2d.vec(x, output_size, align_corners, scale_factors)."""
+    _, _, align_corners, scales = operation.arguments(None, None, False, None)
+    return _resampled(operation, [
+        bicubic_taps(size, out, align_corners=align_corners, scale=scale)
+        for size, out, scale in zip(*_sizes(operation), scales or (None, None), strict=True)
+    ])  # fmt: skip
+
+
+def upsample_nearest2d(operation: Operation) -> Readings | None:
     """aten.upsample_nearest2d.vec(x, output_size, scale_factors)."""
     _, _, scales = operation.arguments(None, None, None)
-    scales = scales or (None, None)
-    matrices = [
-        nearest_matrix(size, out, scale=scale)
-        for size, out, scale in zip(*_sizes(operation), scales, strict=True)
-    ]
-    return _resample(operation, wanted, matrices)
+    return _resampled(operation, [
+        nearest_taps(size, out, scale=scale)
+        for size, out, scale in zip(*_sizes(operation), scales or (None, None), strict=True)
+    ])  # fmt: skip
 
 
-def adaptive_avg_pool2d(operation: Operation, wanted: Region) -> Piece | None:
+def adaptive_avg_pool2d(operation: Operation) -> Readings | None:
     """aten.adaptive_avg_pool2d(x, output_size)."""
-    matrices = [adaptive_matrix(size, out) for size, out in zip(*_sizes(operation), strict=True)]
-    return _resample(operation, wanted, matrices)
+    taps = [adaptive_taps(size, out) for size, out in zip(*_sizes(operation), strict=True)]
+    return _resampled(operation, taps, grows=True)
 
 
-def avg_pool2d(operation: Operation, wanted: Region) -> Piece | None:
+def avg_pool2d(operation: Operation) -> Readings | None:
     """aten.avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)."""
     _, kernel, stride, padding, _, count_padding, divisor = operation.arguments(
         None, None, [], [0, 0], False, True, None
     )
-    if divisor is not None:
-        return None
     kernel, padding = pair(kernel), pair(padding)
     stride = pair(stride) if stride else kernel
-    matrices = [
-        average_matrix(size, out, kernel[i], stride[i], padding[i], count_padding=count_padding)
+    return _resampled(operation, [
+        average_taps(
+            size, out, kernel[i], stride[i], padding[i], count_padding=count_padding, divisor=divisor
+        )
         for i, (size, out) in enumerate(zip(*_sizes(operation), strict=True))
-    ]
-    return _resample(operation, wanted, matrices)
+    ])  # fmt: skip
 
 
-def _resample(operation: Operation, wanted: Region, matrices: Sequence[FloatArray]) -> Piece:
-    """Cut the matrices to the wanted rows, and to the columns that have any weight there."""
-    if shape_of(wanted) == operation.shape and min(operation.shape[2:]) > MANY:
-        # All of it: torch's own kernel beats two products with matrices that are mostly zero.
-        return Piece((whole(operation.operand_shapes[0]),), wanted, lambda: Autograd(operation.call))
-    rows = [matrix[index] for matrix, index in zip(matrices, wanted[2:], strict=True)]
-    columns = [np.flatnonzero(row.any(0)) for row in rows]
-    down, across = (row[:, column] for row, column in zip(rows, columns, strict=True))
-    dtype = operation.node.meta["val"].dtype
-
-    def step() -> Step:
-        matrices = (torch.from_numpy(matrix).to(operation.device, dtype) for matrix in (down, across))
-        return Resample(*matrices)
-
-    return Piece(((*wanted[:2], *columns),), wanted, step)
+def _resampled(operation: Operation, taps: Sequence[WeightedTaps], *, grows: bool = False) -> Readings:
+    shape = operation.shapes[0]
+    outer = len(shape) - 2
+    axes = (Taps(outer + i, positions, weights, grows) for i, (positions, weights) in enumerate(taps))
+    return (ByAxis((*(Same(i) for i in range(outer)), *axes), shape),)
 
 
 def _sizes(operation: Operation) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return operation.operand_shapes[0][2:], operation.shape[2:]
+    return operation.shapes[0][-2:], operation.shape[-2:]
+
+
+def _plan_resample(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+    """Cut the matrices to the wanted rows, and to the columns that have any weight there."""
+    (reading,) = readings
+    assert isinstance(reading, ByAxis)
+    if shape_of(wanted) == operation.shape and min(operation.shape[2:]) > MANY:
+        # All of it: torch's own kernel beats two products with matrices that are mostly zero.
+        return Piece((whole(reading.shape),), wanted, lambda: Autograd(operation.call))
+    region = reading.region(wanted)
+    dtype = operation.node.meta["val"].dtype
+
+    def step() -> Step:
+        cuts = []
+        for i in (-2, -1):
+            axis = reading.axes[i]
+            assert isinstance(axis, Taps)
+            matrix = axis.matrix(wanted[i], reading.shape[i])[:, region[i]]
+            cuts.append(torch.from_numpy(matrix).to(operation.device, dtype))
+        return Resample(*cuts)
+
+    return Piece((region,), wanted, step)
+
+
+UPSAMPLE_BILINEAR2D, UPSAMPLE_BICUBIC2D, UPSAMPLE_NEAREST2D, ADAPTIVE_AVG_POOL2D, AVG_POOL2D = (
+    Rule(read, _plan_resample)
+    for read in (upsample_bilinear2d, upsample_bicubic2d, upsample_nearest2d, adaptive_avg_pool2d, avg_pool2d)
+)

@@ -7,47 +7,92 @@ from typing import Any
 import torch
 
 from erfscope.graph.fold import channel_affine
+from erfscope.graph.reading import Reading
 from erfscope.graph.regions import Region, whole
-from erfscope.graph.rules import convolution, mixing, pointwise, resampling
-from erfscope.graph.rules.piece import Operation, Piece, Rule
+from erfscope.graph.rules import convolution, mixing, pointwise, resampling, shapes
+from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule
 from erfscope.graph.steps import Autograd
 
 aten = torch.ops.aten
 
-_UNARY = (
-    aten.clone.default, aten.contiguous.default, aten.detach.default, aten.gelu.default,
-    aten.hardsigmoid.default,
-    aten.hardswish.default, aten.hardtanh.default, aten.leaky_relu.default, aten.neg.default,
-    aten.relu6.default, aten.sigmoid.default, aten.silu.default, aten.tanh.default,
+_POINTWISE = (
+    aten.abs.default, aten.add.Scalar, aten.alias.default, aten.clamp.default, aten.clone.default,
+    aten.contiguous.default, aten.detach.default, aten.div.Scalar, aten.div.Tensor, aten.elu.default,
+    aten.exp.default, aten.gelu.default, aten.hardsigmoid.default, aten.hardswish.default,
+    aten.hardtanh.default, aten.leaky_relu.default, aten.log.default, aten.masked_fill.Scalar,
+    aten.maximum.default, aten.minimum.default, aten.mish.default, aten.mul.Scalar, aten.mul.Tensor,
+    aten.neg.default, aten.pow.Tensor_Scalar, aten.relu6.default, aten.rsqrt.default,
+    aten.rsub.Scalar, aten.sigmoid.default, aten.silu.default, aten.softplus.default, aten.sqrt.default,
+    aten.sub.Scalar, aten.sub.Tensor, aten.tanh.default, aten.to.dtype, aten.where.self,
 )  # fmt: skip
-_BROADCAST = (
-    aten.div.Scalar, aten.div.Tensor, aten.mul.Scalar, aten.mul.Tensor, aten.sub.Scalar, aten.sub.Tensor,
-    aten.add.Scalar,
+_RESHAPE = (
+    aten._unsafe_view.default, aten.flatten.using_ints, aten.reshape.default, aten.squeeze.default,
+    aten.squeeze.dim, aten.squeeze.dims, aten.unflatten.int, aten.unsqueeze.default, aten.view.default,
 )  # fmt: skip
+_REDUCTION = (aten.amax.default, aten.mean.default, aten.mean.dim, aten.sum.default, aten.sum.dim_IntList)
 
 RULES: Mapping[Any, Rule] = MappingProxyType(
     {
-        **dict.fromkeys(_UNARY, pointwise.unary),
-        **dict.fromkeys(_BROADCAST, pointwise.broadcast),
-        aten.relu.default: pointwise.relu,
-        aten.add.Tensor: pointwise.add,
-        channel_affine: pointwise.channel_affine,
-        aten.cat.default: pointwise.concatenate,
-        aten.linear.default: mixing.linear,
-        aten.layer_norm.default: mixing.layer_norm,
-        aten.group_norm.default: mixing.group_norm,
-        aten.softmax.int: mixing.softmax,
-        aten.permute.default: mixing.permute,
-        aten.transpose.int: mixing.transpose,
-        aten.conv2d.default: convolution.conv2d,
-        aten.conv2d.padding: convolution.conv2d,
-        aten.max_pool2d.default: convolution.max_pool2d,
-        aten.adaptive_avg_pool2d.default: resampling.adaptive_avg_pool2d,
-        aten.avg_pool2d.default: resampling.avg_pool2d,
-        aten.upsample_bilinear2d.vec: resampling.upsample_bilinear2d,
-        aten.upsample_nearest2d.vec: resampling.upsample_nearest2d,
+        **dict.fromkeys(_POINTWISE, pointwise.POINTWISE),
+        **dict.fromkeys(_RESHAPE, shapes.RESHAPE),
+        **dict.fromkeys(_REDUCTION, Rule(mixing.reduction)),
+        aten.adaptive_avg_pool2d.default: resampling.ADAPTIVE_AVG_POOL2D,
+        aten.add.Tensor: pointwise.ADD,
+        aten.avg_pool2d.default: resampling.AVG_POOL2D,
+        aten.bmm.default: Rule(mixing.matmul),
+        aten.cat.default: shapes.CONCATENATE,
+        aten.constant_pad_nd.default: shapes.PAD,
+        aten.conv2d.default: convolution.CONV2D,
+        aten.conv2d.padding: convolution.CONV2D,
+        aten.conv_transpose2d.input: convolution.CONV_TRANSPOSE2D,
+        aten.expand.default: shapes.EXPAND,
+        aten.expand_as.default: shapes.EXPAND,
+        aten.flip.default: shapes.FLIP,
+        aten.group_norm.default: Rule(mixing.group_norm),
+        aten.index_select.default: shapes.INDEX_SELECT,
+        aten.instance_norm.default: Rule(mixing.instance_norm),
+        aten.layer_norm.default: Rule(mixing.layer_norm),
+        aten.linalg_vector_norm.default: Rule(mixing.unit_norm),
+        aten.linear.default: Rule(mixing.linear),
+        aten.matmul.default: Rule(mixing.matmul),
+        aten.mT.default: Rule(shapes.swap_last),
+        aten.max_pool2d.default: convolution.MAX_POOL2D,
+        aten.pad.default: shapes.PAD,
+        aten.permute.default: shapes.PERMUTE,
+        aten.relu.default: pointwise.RELU,
+        aten.roll.default: shapes.ROLL,
+        aten.scaled_dot_product_attention.default: Rule(mixing.attention),
+        aten.select.int: shapes.SELECT,
+        aten.slice.Tensor: shapes.SLICE,
+        aten.softmax.int: Rule(mixing.softmax),
+        aten.stack.default: shapes.STACK,
+        aten.t.default: Rule(shapes.swap_last),
+        aten.transpose.int: shapes.TRANSPOSE,
+        aten.upsample_bicubic2d.vec: resampling.UPSAMPLE_BICUBIC2D,
+        aten.upsample_bilinear2d.vec: resampling.UPSAMPLE_BILINEAR2D,
+        aten.upsample_nearest2d.vec: resampling.UPSAMPLE_NEAREST2D,
+        channel_affine: pointwise.CHANNEL_AFFINE,
     }
 )
+
+
+def find_readings(operation: Operation) -> Readings | None:
+    """Return what the operation reads of each of its tensor arguments; None where no rule tells."""
+    rule = RULES.get(operation.node.target)
+    readings = rule.read(operation) if rule else None
+    if readings is None:
+        return None
+    unread = (tensor for tensor, reading in zip(operation.tensors, readings, strict=True) if reading is None)
+    return readings if all(tensor in operation.constants for tensor in unread) else None
+
+
+def operand_readings(operation: Operation, readings: Readings) -> tuple[Reading, ...]:
+    """Pick the readings of the arguments that depend on the image."""
+    return tuple(
+        reading
+        for tensor, reading in zip(operation.tensors, readings, strict=True)
+        if tensor not in operation.constants and reading is not None
+    )
 
 
 def find_piece(operation: Operation, wanted: Region) -> tuple[Piece, bool]:
@@ -55,9 +100,12 @@ def find_piece(operation: Operation, wanted: Region) -> tuple[Piece, bool]:
 
     Without a rule, or where the rule doesn't cover the case, the operator runs on everything.
     """
-    rule = RULES.get(operation.node.target)
-    piece = rule(operation, wanted) if rule else None
-    if piece is not None:
-        return piece, True
-    inputs = tuple(whole(shape) for shape in operation.operand_shapes)
-    return Piece(inputs, whole(operation.shape), lambda: Autograd(operation.call)), False
+    readings = find_readings(operation)
+    if readings is not None:
+        return RULES[operation.node.target].plan(operation, readings, wanted), True
+    inputs = tuple(whole(operand.meta["val"].shape) for operand in operation.operands)
+
+    def function(*operands: torch.Tensor) -> torch.Tensor:
+        return operation.call(*operation.with_constants(operands))
+
+    return Piece(inputs, whole(operation.shape), lambda: Autograd(function)), False

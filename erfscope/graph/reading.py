@@ -1,0 +1,242 @@
+"""What an operator reads of an operand: along each axis, the positions that wanted output positions need.
+
+From this alone follow the region to compute, the exact receptive field, and where in the image a cell of
+a feature map lies.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from erfscope.graph.regions import Index, Region, shape_of, whole
+from erfscope.records import FloatArray
+
+#: (…) True where a position is read; an axis of length 1 means all positions along it alike.
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Same:
+    """The wanted positions along the output axis `out` themselves."""
+
+    out: int
+
+
+@dataclass(frozen=True)
+class Taps:
+    """Some positions for each position along the output axis `out`.
+
+    Attributes
+    ----------
+    positions
+        (outputs, taps), outside ones (padding) included.
+    weights
+        (outputs, taps) of an interpolation: a tap of weight 0 is not read. None: all are.
+    grows
+        Whether the window grows with the map, as in pooling to a fixed number of bins.
+    """
+
+    out: int
+    positions: Index
+    weights: FloatArray | None = None
+    grows: bool = False
+
+    def inside(self, size: int) -> Mask:
+        """Tell which taps, (outputs, taps), read something of an operand so long."""
+        found: Mask = (self.positions >= 0) & (self.positions < size)
+        return found if self.weights is None else found & (self.weights != 0)
+
+    def read(self, wanted: Index, size: int) -> Index:
+        """Positions that the wanted outputs read; one if they read nothing but padding."""
+        taps = self.positions[wanted]
+        found = np.unique(taps[self.inside(size)[wanted]])
+        if len(found) or not size:
+            return found
+        return np.array([min(max(int(taps.min()), 0), size - 1)])
+
+    def matrix(self, wanted: Index, size: int) -> FloatArray:
+        """(wanted, size) weights by which the wanted outputs read the positions of an operand so long."""
+        inside = self.inside(size)[wanted]
+        matrix = np.zeros((len(wanted), size))
+        rows, taps = np.nonzero(inside)
+        weights = np.ones(len(rows)) if self.weights is None else self.weights[wanted][rows, taps]
+        np.add.at(matrix, (rows, self.positions[wanted][rows, taps]), weights)
+        return matrix
+
+    @property
+    def centers(self) -> FloatArray:
+        """(outputs,) where each output lies among the inputs: the mean of its taps, padding included."""
+        weights = np.ones(self.positions.shape) if self.weights is None else self.weights
+        centers: FloatArray = (self.positions * weights).sum(1) / weights.sum(1)
+        return centers
+
+
+@dataclass(frozen=True)
+class Everything:
+    """All positions, whatever is wanted.
+
+    Attributes
+    ----------
+    out
+        The output axis that comes out whole then, if there is one.
+    own
+        Whether each position of `out` has one of its own among them, as in a norm or a softmax.
+    """
+
+    out: int | None = None
+    own: bool = False
+
+
+@dataclass(frozen=True)
+class Only:
+    """One position, whatever is wanted: of a selection, or of an axis that is broadcast."""
+
+    position: int
+
+
+AxisReading = Same | Taps | Everything | Only
+
+
+@dataclass(frozen=True)
+class ByAxis:
+    """A reading in which the axes don't depend on each other: one `AxisReading` for each operand axis."""
+
+    axes: tuple[AxisReading, ...]
+    shape: tuple[int, ...]
+
+    def region(self, wanted: Region) -> Region:
+        """Region of the operand that the wanted region of the output needs."""
+        found = []
+        for axis, size in zip(self.axes, self.shape, strict=True):
+            match axis:
+                case Same(out):
+                    found.append(wanted[out])
+                case Taps(out):
+                    found.append(axis.read(wanted[out], size))
+                case Everything():
+                    found.append(np.arange(size))
+                case Only(position):
+                    found.append(np.array([position]))
+        return tuple(found)
+
+    def widen(self, wanted: Region, shape: tuple[int, ...]) -> Region:
+        """Region of the output (of that shape) that comes out when this is read for `wanted`."""
+        whole_axes = {axis.out for axis in self.axes if isinstance(axis, Everything)}
+        return tuple(np.arange(shape[i]) if i in whole_axes else index for i, index in enumerate(wanted))
+
+    def spread(self, mask: Mask) -> Mask:
+        """Mask of the operand that a mask of the output needs."""
+        source = {axis.out: i for i, axis in enumerate(self.axes) if isinstance(axis, (Same, Taps))}
+        for out in range(mask.ndim):
+            if out not in source:
+                mask = np.any(mask, axis=out, keepdims=True)
+                continue
+            axis, size = self.axes[source[out]], self.shape[source[out]]
+            if isinstance(axis, Taps):
+                mask = _spread_taps(mask, out, axis, size)
+        kept = sorted(source, key=lambda out: source[out])
+        dropped = [out for out in range(mask.ndim) if out not in source]
+        mask = mask.transpose(*kept, *dropped).reshape([mask.shape[out] for out in kept])
+        mask = np.expand_dims(mask, [i for i in range(len(self.axes)) if i not in source.values()])
+        for i, axis in enumerate(self.axes):
+            if isinstance(axis, Only) and self.shape[i] > 1:
+                chosen = np.zeros(self.shape[i], bool)
+                chosen[axis.position] = True
+                mask = mask & chosen.reshape([-1 if j == i else 1 for j in range(len(self.axes))])
+        return mask
+
+
+def _spread_taps(mask: Mask, out: int, axis: Taps, size: int) -> Mask:
+    lines = np.moveaxis(mask, out, -1)
+    if lines.shape[-1] == 1:
+        lines = np.broadcast_to(lines, (*lines.shape[:-1], len(axis.positions)))
+    wanted = np.flatnonzero(lines.any(tuple(range(lines.ndim - 1))))
+    links = (axis.matrix(wanted, size) != 0).astype(np.float32)
+    found: Mask = lines[..., wanted].astype(np.float32) @ links > 0
+    return np.moveaxis(found, -1, out)
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """The reading of a view: the same elements in the same order under another shape."""
+
+    shape: tuple[int, ...]
+    out: tuple[int, ...]
+
+    def region(self, wanted: Region) -> Region:
+        """Region of the operand: the smallest pair of products that hold the same elements."""
+        return self._close(wanted)[0]
+
+    def widen(self, wanted: Region, shape: tuple[int, ...]) -> Region:
+        """Region of the output that comes out when this is read for `wanted`."""
+        return self._close(wanted)[1]
+
+    def _close(self, wanted: Region) -> tuple[Region, Region]:
+        inputs: list[Index] = []
+        outputs: list[Index] = []
+        for ins, outs in _groups(self.shape, self.out):
+            sizes = [self.shape[i] for i in ins], [self.out[o] for o in outs]
+            region = tuple(wanted[o] for o in outs)
+            if all(len(index) == size for index, size in zip(region, sizes[1], strict=True)):
+                inputs += whole(sizes[0])
+                outputs += region
+                continue
+            while True:
+                source = _product_hull(_flat(region, sizes[1]), sizes[0])
+                wider = _product_hull(_flat(source, sizes[0]), sizes[1])
+                if shape_of(wider) == shape_of(region):
+                    break
+                region = wider
+            inputs += source
+            outputs += region
+        return tuple(inputs), tuple(outputs)
+
+    def spread(self, mask: Mask) -> Mask:
+        """Mask of the operand that a mask of the output needs."""
+        found: Mask = _reshape_uniform(mask, self.out, self.shape)
+        return found
+
+
+def _reshape_uniform(values: npt.NDArray[Any], shape: tuple[int, ...], out: tuple[int, ...]) -> Any:
+    """Reshape an array whose axes of length 1 stand for `shape`'s, and keep them short where possible."""
+    held: list[int] = []
+    result: list[int] = []
+    for ins, outs in _groups(shape, out):
+        uniform = all(values.shape[i] == 1 for i in ins)
+        held += [1 if uniform else shape[i] for i in ins]
+        result += [1 if uniform else out[o] for o in outs]
+    return np.broadcast_to(values, held).reshape(result)
+
+
+def _groups(shape: tuple[int, ...], out: tuple[int, ...]) -> list[tuple[range, range]]:
+    """Shortest runs of axes of one shape and of the other that hold the same number of elements."""
+    groups, i, o = [], 0, 0
+    while i < len(shape) or o < len(out):
+        first, second = i, o
+        left = right = 1
+        if i < len(shape):
+            left, i = shape[i], i + 1
+        if o < len(out):
+            right, o = out[o], o + 1
+        while left != right:
+            if left < right:
+                left, i = left * shape[i], i + 1
+            else:
+                right, o = right * out[o], o + 1
+        groups.append((range(first, i), range(second, o)))
+    return groups
+
+
+def _flat(region: Region, shape: list[int]) -> Index:
+    if not shape:
+        return np.zeros(1, np.int64)
+    return np.ravel_multi_index(np.ix_(*region), shape).ravel()
+
+
+def _product_hull(flat: Index, shape: list[int]) -> Region:
+    return tuple(np.unique(index) for index in np.unravel_index(flat, shape)) if shape else ()
+
+
+Reading = ByAxis | Reshaped

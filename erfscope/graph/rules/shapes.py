@@ -1,0 +1,246 @@
+"""Rules of operators that compute nothing: they reorder, cut, join, pad or repeat."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from erfscope.graph.reading import AxisReading, ByAxis, Only, Reshaped, Same, Taps
+from erfscope.graph.regions import Index, Region, is_range, shape_of
+from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule, call_on_parts, operand_regions
+from erfscope.graph.rules.pointwise import broadcast_axes
+from erfscope.graph.steps import Autograd, Concatenate, Step
+
+
+def permute(operation: Operation) -> Readings | None:
+    """aten.permute(x, axes)."""
+    return _reordered(operation, operation.arguments()[1])
+
+
+def transpose(operation: Operation) -> Readings | None:
+    """aten.transpose(x, axis, axis)."""
+    order = list(range(len(operation.shape)))
+    first, second = operation.arguments()[1:3]
+    order[first], order[second] = order[second], order[first]
+    return _reordered(operation, order)
+
+
+def swap_last(operation: Operation) -> Readings | None:
+    """aten.mT(x), aten.t(x): the last two axes."""
+    rank = len(operation.shape)
+    return _reordered(operation, [*range(rank - 2), rank - 1, rank - 2])
+
+
+def _reordered(operation: Operation, order: Sequence[int]) -> Readings:
+    """Make the reading of a result whose axis i is operand axis `order[i]`."""
+    ((*shape,),) = operation.shapes
+    source = [axis % len(shape) for axis in order]
+    axes = tuple(Same(source.index(axis)) for axis in range(len(shape)))
+    return (ByAxis(axes, tuple(shape)),)
+
+
+def reshape(operation: Operation) -> Readings | None:
+    """aten.view, reshape, flatten, squeeze, unsqueeze, …: the same elements in the same order."""
+    return (Reshaped(operation.shapes[0], operation.shape),)
+
+
+def _plan_reshape(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+    (reading,) = readings
+    assert reading is not None
+    result = reading.widen(wanted, operation.shape)
+    shape = shape_of(result)
+    return Piece((reading.region(wanted),), result, lambda: Autograd(lambda x: x.reshape(shape)))
+
+
+def expand(operation: Operation) -> Readings | None:
+    """aten.expand(x, shape): what has one position is repeated."""
+    shape = operation.shapes[0]
+    return ByAxis(broadcast_axes(shape, operation.shape), shape), *(None,) * (len(operation.tensors) - 1)
+
+
+def _plan_expand(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+    reading, *_ = readings
+    assert reading is not None
+    shape = shape_of(wanted)
+    region = reading.region(wanted)
+    return Piece((region,), wanted, lambda: Autograd(lambda x: x.expand(shape)))
+
+
+def slice_(operation: Operation) -> Readings | None:
+    """aten.slice(x, axis, start, end, step)."""
+    _, axis, start, _, step = operation.arguments(None, 0, None, None, 1)
+    (shape,) = operation.shapes
+    axis, start = axis % len(shape), start or 0
+    start = max(start + shape[axis], 0) if start < 0 else min(start, shape[axis])
+    return _moved(operation, {axis: start + step * np.arange(operation.shape[axis])})
+
+
+def roll(operation: Operation) -> Readings | None:
+    """aten.roll(x, shifts, axes)."""
+    _, shifts, axes = operation.arguments(None, None, [])
+    if not axes:
+        return None
+    moves = {}
+    for shift, axis in zip(shifts, axes, strict=True):
+        size = operation.shape[axis]
+        moves[axis % len(operation.shape)] = (np.arange(size) - shift) % size
+    return _moved(operation, moves)
+
+
+def flip(operation: Operation) -> Readings | None:
+    """aten.flip(x, axes)."""
+    axes = [axis % len(operation.shape) for axis in operation.arguments()[1]]
+    return _moved(operation, {axis: np.arange(operation.shape[axis])[::-1] for axis in axes})
+
+
+def index_select(operation: Operation) -> Readings | None:
+    """aten.index_select(x, axis, index) by constant positions."""
+    _, axis, index = operation.arguments()
+    if not isinstance(index, torch.Tensor):
+        return None
+    readings = _moved(operation, {axis % len(operation.shape): index.cpu().numpy()}, operation.shapes[0])
+    return *readings, None
+
+
+def pad(operation: Operation) -> Readings | None:
+    """aten.pad(x, margins, …), aten.constant_pad_nd(x, margins, …): margins from the last axis on."""
+    margins, mode, _ = _padding(operation)
+    if mode not in _PADDINGS:
+        return None
+    rank, moves = len(operation.shape), {}
+    for i in range(len(margins) // 2):
+        axis = rank - 1 - i
+        at = np.arange(operation.shape[axis]) - margins[2 * i]
+        moves[axis] = _PADDINGS[mode](at, operation.shapes[0][axis])
+    return _moved(operation, moves, operation.shapes[0])
+
+
+_PADDINGS = {
+    "constant": lambda at, size: at,
+    "replicate": lambda at, size: np.clip(at, 0, size - 1),
+    "reflect": lambda at, size: size - 1 - abs(size - 1 - abs(at)),
+    "circular": lambda at, size: at % size,
+}
+
+
+def _moved(
+    operation: Operation, moves: Mapping[int, Index], shape: tuple[int, ...] | None = None
+) -> tuple[ByAxis]:
+    """Make the reading of a result that has along some axes other positions of the operand, one each."""
+    axes: list[AxisReading] = [
+        Taps(i, moves[i][:, None]) if i in moves else Same(i) for i in range(len(operation.shape))
+    ]
+    return (ByAxis(tuple(axes), shape or operation.shapes[0]),)
+
+
+def _plan_move(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+    reading, *_ = readings
+    assert isinstance(reading, ByAxis)
+    region = reading.region(wanted)
+    value = _padding(operation)[2]
+    moves = []
+    for i, axis in enumerate(reading.axes):
+        if isinstance(axis, Taps):
+            taps = axis.positions[wanted[i], 0]
+            at = np.minimum(np.searchsorted(region[i], taps), len(region[i]) - 1)
+            inside = region[i][at] == taps
+            if not (inside.all() and is_range(at) and len(at) == len(region[i])):
+                moves.append((i, at, inside))
+
+    def step() -> Step:
+        device = operation.device
+        placed = [(i, torch.from_numpy(at).to(device)) for i, at, _ in moves]
+        outside = {i: torch.from_numpy(~inside).to(device) for i, _, inside in moves if not inside.all()}
+
+        def move(x: torch.Tensor) -> torch.Tensor:
+            for i, at in placed:
+                x = x.index_select(i, at)
+                if i in outside:
+                    x = x.masked_fill(outside[i].view([-1 if j == i else 1 for j in range(x.ndim)]), value)
+            return x
+
+        return Autograd(move)
+
+    return Piece((region,), wanted, step)
+
+
+def _padding(operation: Operation) -> tuple[Sequence[int], str, float]:
+    """Margins, mode and value of a padding; no margins for the other moves."""
+    if operation.node.target is torch.ops.aten.constant_pad_nd.default:
+        _, margins, value = operation.arguments(None, None, 0.0)
+        return margins, "constant", value
+    if operation.node.target is torch.ops.aten.pad.default:
+        _, margins, mode, value = operation.arguments(None, None, "constant", None)
+        return margins, mode, value or 0.0
+    return (), "", 0.0
+
+
+def select(operation: Operation) -> Readings | None:
+    """aten.select(x, axis, position)."""
+    _, axis, position = operation.arguments()
+    (shape,) = operation.shapes
+    axis %= len(shape)
+    axes = [Same(i if i < axis else i - 1) for i in range(len(shape))]
+    chosen = [Only(position % shape[axis]) if i == axis else same for i, same in enumerate(axes)]
+    return (ByAxis(tuple(chosen), shape),)
+
+
+def _plan_select(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+    (reading,) = readings
+    assert reading is not None
+    axis = operation.arguments()[1] % len(operation.shapes[0])
+    return Piece((reading.region(wanted),), wanted, lambda: Autograd(lambda x: x.select(axis, 0)))
+
+
+def concatenate(operation: Operation) -> Readings | None:
+    """aten.cat(tensors, axis)."""
+    _, axis = operation.arguments(None, 0)
+    rank, first, readings = len(operation.shape), 0, []
+    axis %= rank
+    if any(len(shape) != rank for shape in operation.shapes):
+        return None  # an empty tensor, which cat still takes
+    for shape in operation.shapes:
+        taps = Taps(axis, np.arange(operation.shape[axis])[:, None] - first)
+        axes = tuple(taps if i == axis else Same(i) for i in range(rank))
+        readings.append(ByAxis(axes, shape))
+        first += shape[axis]
+    return tuple(readings)
+
+
+def _plan_concatenate(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+    """Join what is wanted of each; of a tensor of which nothing is wanted, one position."""
+    _, axis = operation.arguments(None, 0)
+    axis %= len(operation.shape)
+    regions = [reading.region(wanted) for reading in readings if reading]
+    sizes = [shape[axis] for shape in operation.shapes]
+    firsts = np.cumsum([0, *sizes[:-1]])
+    joined = [first + region[axis] for first, region in zip(firsts, regions, strict=True)]
+    result = (*wanted[:axis], np.concatenate(joined), *wanted[axis + 1 :])
+    if len(operation.operands) < len(operation.tensors):
+        return call_on_parts(operation, readings, result)
+    return Piece(operand_regions(operation, regions), result, lambda: Concatenate(axis))
+
+
+def stack(operation: Operation) -> Readings | None:
+    """aten.stack(tensors, axis)."""
+    _, axis = operation.arguments(None, 0)
+    axis %= len(operation.shape)
+    axes = tuple(Same(i if i < axis else i + 1) for i in range(len(operation.shape) - 1))
+    return tuple(ByAxis(axes, shape) for shape in operation.shapes)
+
+
+def _plan_stack(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+    axis = operation.arguments(None, 0)[1] % len(operation.shape)
+    result = (*wanted[:axis], np.arange(operation.shape[axis]), *wanted[axis + 1 :])
+    return call_on_parts(operation, readings, result)
+
+
+PERMUTE, TRANSPOSE = Rule(permute), Rule(transpose)
+RESHAPE = Rule(reshape, _plan_reshape)
+EXPAND = Rule(expand, _plan_expand)
+SELECT = Rule(select, _plan_select)
+SLICE, ROLL, FLIP, PAD, INDEX_SELECT = (
+    Rule(read, _plan_move) for read in (slice_, roll, flip, pad, index_select)
+)
+CONCATENATE = Rule(concatenate, _plan_concatenate)
+STACK = Rule(stack, _plan_stack)
