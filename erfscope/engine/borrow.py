@@ -3,6 +3,8 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import _lru_cache_wrapper
+from types import CellType
 from typing import Any
 
 import torch
@@ -16,10 +18,12 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Iter
     """Within the block `model` is in eval mode, frozen, and on `device` in `dtype`.
 
     Modes, `requires_grad`, the very storage of every parameter and buffer, and what a network caches in
-    its attributes (in another precision, or fake, while borrowed) come back afterwards. Frozen
+    its attributes (in another precision, or fake, while borrowed) come back afterwards; what its methods
+    cache by `functools.lru_cache` is forgotten. Frozen
     parameters save autograd from keeping the activations that only weight gradients need.
     """
     attributes = [(module, _remember(module)) for module in model.modules()]
+    caches = _method_caches(model)
     tensors = [*model.parameters(), *model.buffers()]
     kept = [(tensor, tensor.data, tensor.requires_grad) for tensor in tensors]
     try:
@@ -29,6 +33,8 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Iter
             tensor.data = tensor.data.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
         yield model
     finally:
+        for cache in caches:
+            cache.cache_clear()
         for module, remembered in attributes:
             _restore(module, remembered)
         for tensor, data, requires_grad in kept:
@@ -53,3 +59,15 @@ def _restore(module: nn.Module, remembered: dict[str, tuple[Any, Any]]) -> None:
             value.clear()
             value.update(content)
         vars(module)[name] = value
+
+
+def _method_caches(model: nn.Module) -> "list[_lru_cache_wrapper[Any]]":
+    """Find the caches of all methods; a wrapper around a method holds its cache in its closure."""
+    classes = {cls for module in model.modules() for cls in type(module).__mro__ if cls is not nn.Module}
+    found = []
+    for attribute in (attribute for cls in classes for attribute in vars(cls).values()):
+        member = getattr(attribute, "__func__", attribute)  # of a static or class method
+        cells = getattr(member, "__closure__", None) or ()
+        candidates = [member, *(cell.cell_contents for cell in cells if cell != CellType())]
+        found += [candidate for candidate in candidates if isinstance(candidate, _lru_cache_wrapper)]
+    return found

@@ -51,8 +51,8 @@ def probe(
     ComputeError
         The network doesn't run on images of that size, or has no such output.
     """
-    with borrowed(model, device, torch.float32):
-        try:
+    try:
+        with borrowed(model, device, torch.float32):
             with _quiet(), FakeTensorMode(allow_non_fake_inputs=True):
                 image = torch.zeros(1, 3, *size, device=device, requires_grad=True)
                 with _GradientWatch() as watch:
@@ -62,20 +62,25 @@ def probe(
                     unit_map(model, image, layer, resize=resize).sum().backward()  # type: ignore[no-untyped-call]
             hindrance = _custom_function(output) or watch.found
             return NetworkFacts(_map_shape(output), counter.get_total_flops(), hindrance)
-        except ComputeError:
-            raise
-        except Exception:
-            # A network may raise anything on fake tensors; whether it runs on real ones decides.
-            image = torch.zeros(1, 3, *size, device=device)
-        try:
-            with torch.no_grad():
-                shape = _map_shape(unit_map(model, image, layer, resize=resize))
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ComputeError(
-                f"the network does not run on an image of {size[0]}×{size[1]} px ({reason}); try another size"
-            ) from error
+    except ComputeError:
+        raise
+    except Exception:
+        # A network may raise anything on fake tensors; whether it runs on real ones decides.
+        shape = _shape_of_real_run(model, size, layer, resize=resize, device=device)
         return NetworkFacts(shape, None, "the network does not run on fake tensors")
+
+
+def _shape_of_real_run(
+    model: nn.Module, size: tuple[int, int], layer: str | None, *, resize: bool, device: torch.device
+) -> tuple[int, int, int]:
+    try:
+        with borrowed(model, device, torch.float32), torch.no_grad():
+            return _map_shape(unit_map(model, torch.zeros(1, 3, *size, device=device), layer, resize=resize))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ComputeError(
+            f"the network does not run on an image of {size[0]}×{size[1]} px ({reason}); try another size"
+        ) from error
 
 
 class _GradientWatch(TorchFunctionMode):

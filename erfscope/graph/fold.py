@@ -38,7 +38,7 @@ def fold_batch_norms(captured: Captured) -> int:
         scale, shift = _scale_and_shift(captured, node)
         source = cast("Node", node.args[0])
         with captured.graph.inserting_before(node):
-            if _is_private_convolution(captured, source):
+            if folds := _is_private_convolution(captured, source):
                 replacement = _folded_convolution(captured, source, scale, shift)
                 folded += 1
             else:
@@ -47,7 +47,8 @@ def fold_batch_norms(captured: Captured) -> int:
                     for name, value in (("scale", scale), ("shift", shift))
                 )
                 replacement = captured.graph.call_function(channel_affine, (source, *operands))
-        replacement.meta["val"] = result.meta["val"]
+        # The result's shape, and the module that it came from.
+        replacement.meta.update((source if folds else node).meta, val=result.meta["val"])
         result.replace_all_uses_with(replacement)
         if captured.output is result:
             captured.output = replacement

@@ -8,17 +8,11 @@ import torch
 from torch.fx import Node
 
 from erfscope.graph.capture import Captured
+from erfscope.graph.flow import evaluate_constants
 from erfscope.graph.regions import Region, Selection, select, union, whole
 from erfscope.graph.rules.piece import Operation, Piece
 from erfscope.graph.rules.table import find_piece
 from erfscope.graph.steps import Step
-
-# Operators that read of their operand nothing but its shape and type.
-aten = torch.ops.aten
-_OF_SHAPE = {
-    aten.full_like.default, aten.new_full.default, aten.new_ones.default, aten.new_zeros.default,
-    aten.ones_like.default, aten.zeros_like.default,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -195,24 +189,3 @@ def _instructions(
 def _keeps_no_result(node: Node) -> bool:
     """Whether the step that made the value doesn't need it again for its gradient."""
     return node.target in (torch.ops.aten.conv2d.default, torch.ops.aten.add.Tensor)
-
-
-@torch.no_grad()
-def evaluate_constants(captured: Captured) -> dict[Node, torch.Tensor]:
-    """Values of all nodes that don't depend on what is in the image."""
-    constants = dict(captured.constants)
-
-    def value(node: Node) -> torch.Tensor:
-        if node in constants:
-            return constants[node]
-        like = node.meta["val"]  # only its shape is read: memory of one number stands for it
-        return torch.empty((), dtype=like.dtype, device=like.device).expand(like.shape)
-
-    for node in captured.calls:
-        known = captured.image not in node.all_input_nodes and all(
-            n in constants for n in node.all_input_nodes
-        )
-        if known or node.target in _OF_SHAPE:
-            args, kwargs = torch.fx.node.map_arg((node.args, dict(node.kwargs)), value)
-            constants[node] = node.target(*args, **kwargs)  # type: ignore[operator]
-    return constants

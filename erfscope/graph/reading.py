@@ -195,12 +195,12 @@ class Reshaped:
 
     def spread(self, mask: Mask) -> Mask:
         """Mask of the operand that a mask of the output needs."""
-        found: Mask = _reshape_uniform(mask, self.out, self.shape)
+        found: Mask = reshape_uniform(mask, self.out, self.shape)
         return found
 
 
-def _reshape_uniform(values: npt.NDArray[Any], shape: tuple[int, ...], out: tuple[int, ...]) -> Any:
-    """Reshape an array whose axes of length 1 stand for `shape`'s, and keep them short where possible."""
+def reshape_uniform(values: npt.NDArray[Any], shape: tuple[int, ...], out: tuple[int, ...]) -> Any:
+    """Reshape an array that broadcasts to `shape` to one that broadcasts to `out`, as short as can be."""
     held: list[int] = []
     result: list[int] = []
     for ins, outs in _groups(shape, out):

@@ -1,0 +1,106 @@
+"""Where in the image the cells of a feature map lie."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch.fx import Node
+
+from erfscope.graph.flow import Flow
+from erfscope.graph.reading import ByAxis, Everything, Reading, Same, Taps, reshape_uniform
+from erfscope.records import FloatArray
+
+
+@dataclass(frozen=True)
+class Places:
+    """Centers of a tensor's elements, in px of the image.
+
+    Attributes
+    ----------
+    y, x
+        Arrays that broadcast to the tensor's shape; an axis of length 1 doesn't matter to the place.
+    deepest
+        The largest stride, in px, of the maps on the way from the image.
+    """
+
+    y: FloatArray
+    x: FloatArray
+    deepest: float
+
+    @property
+    def axes(self) -> frozenset[int]:
+        """The axes along which the place changes."""
+        shape = np.maximum(self.y.shape, self.x.shape)
+        return frozenset(int(axis) for axis in np.flatnonzero(shape > 1))
+
+    @property
+    def stride(self) -> float:
+        """Distance of neighboring cells, px; 0 of a map of one cell."""
+        steps = [np.diff(np.unique(array)) for array in (self.y, self.x)]
+        return max((float(np.median(step)) for step in steps if len(step)), default=0.0)
+
+
+def place_cells(flow: Flow) -> dict[Node, Places]:
+    """Find the places of every tensor that has some: pooled over the whole map, a tensor has none.
+
+    Where several operands meet, the one counts that came over the map of the largest stride: it spreads
+    the unit's field most.
+    """
+    *_, height, width = flow.image.meta["val"].shape
+    y = np.arange(float(height)).reshape(1, 1, -1, 1)
+    places = {flow.image: Places(y, np.arange(float(width)).reshape(1, 1, 1, -1), 1.0)}
+    for node, reads in flow.reads.items():
+        rank = len(node.meta["val"].shape)
+        carried = [
+            _carry(read.reading, places[read.operand], rank)
+            for read in reads
+            if read.reading is not None and read.operand in places
+        ]
+        found = [candidate for candidate in carried if candidate is not None]
+        if found:
+            places[node] = max(found, key=lambda candidate: candidate.deepest)
+    return places
+
+
+def _carry(reading: Reading, places: Places, rank: int) -> Places | None:
+    if not isinstance(reading, ByAxis):
+        y, x = (reshape_uniform(array, reading.shape, reading.out) for array in (places.y, places.x))
+        return Places(y, x, places.deepest)
+    y, x = (_carry_array(reading, array, rank) for array in (places.y, places.x))
+    if y is None or x is None:
+        return None
+    moved = Places(y, x, places.deepest)
+    return Places(y, x, max(places.deepest, moved.stride))
+
+
+def _carry_array(reading: ByAxis, array: FloatArray, rank: int) -> FloatArray | None:
+    """Places along the output's axes; None if an axis that matters is read as a whole or at one point."""
+    lengths, outs = [1] * rank, []
+    for axis, along in enumerate(reading.axes):
+        if array.shape[axis] == 1:
+            continue
+        out = own_axis(along)
+        if out is None:
+            return None
+        if isinstance(along, Taps):
+            array = _at(array, axis, along.centers)
+        lengths[out] = array.shape[axis]
+        outs.append(out)
+    varying = array.squeeze(tuple(i for i, size in enumerate(array.shape) if size == 1))
+    if varying.ndim == len(outs):
+        varying = varying.transpose(np.argsort(outs))
+    return varying.reshape(lengths)
+
+
+def own_axis(along: Same | Taps | Everything | object) -> int | None:
+    """Return the output axis whose positions lie along this operand axis, None if none does."""
+    if isinstance(along, Same) or (isinstance(along, Taps) and not along.grows):
+        return along.out
+    return along.out if isinstance(along, Everything) and along.own else None
+
+
+def _at(array: FloatArray, axis: int, centers: FloatArray) -> FloatArray:
+    """Interpolate an array along an axis, and beyond its ends as it goes on there."""
+    low = np.clip(np.floor(centers).astype(np.int64), 0, array.shape[axis] - 2)
+    share = (centers - low).reshape([-1 if i == axis else 1 for i in range(array.ndim)])
+    first, second = array.take(low, axis), array.take(low + 1, axis)
+    return first + share * (second - first)
