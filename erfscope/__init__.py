@@ -15,31 +15,35 @@ if TYPE_CHECKING:
     from erfscope.checkpoints.load import load_model
     from erfscope.datasets import open_dataset
     from erfscope.errors import ErfscopeError
-    from erfscope.records import ErfMap
+    from erfscope.records import ErfMap, FovPrediction
     from erfscope.theory import recommend_rate
-    from erfscope.workflows import compute_erf, fit_gaussian, load_erf, measure_star
+    from erfscope.workflows import compute_erf, fit_gaussian, load_erf, measure_star, predict_fov
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ErfMap",
     "ErfscopeError",
+    "FovPrediction",
     "compute_erf",
     "fit_gaussian",
     "load_erf",
     "load_model",
     "measure_star",
     "open_dataset",
+    "predict_fov",
     "recommend_rate",
 ]
 
 _ROOMS = {
     "ErfMap": "erfscope.records",
     "ErfscopeError": "erfscope.errors",
+    "FovPrediction": "erfscope.records",
     "compute_erf": "erfscope.workflows",
     "fit_gaussian": "erfscope.workflows",
     "load_erf": "erfscope.workflows",
     "measure_star": "erfscope.workflows",
+    "predict_fov": "erfscope.workflows",
     "load_model": "erfscope.checkpoints.load",
     "open_dataset": "erfscope.datasets",
     "recommend_rate": "erfscope.theory",

@@ -47,6 +47,35 @@ def grid_center_to_center(rates: tuple[int, ...], stride: int) -> float:
     return 2.0 * sum(rates) * stride
 
 
+def fit_rates(rates: tuple[int, ...], center_to_center: float, size: int) -> tuple[float, tuple[int, ...]]:
+    """Scale a head's atrous rates so that its star or grid just covers the crop, end to end.
+
+    Parameters
+    ----------
+    rates
+        The head's own; their proportions are kept, the smallest is the base rate.
+    center_to_center
+        What these rates give, px.
+    size
+        Side of the network's input (the crop), px.
+
+    Returns
+    -------
+    rate, rates
+        The exact base rate, r* = (size − 32) / (6 s) for rates r, 2r, 3r at stride s, and all rates for
+        the rounded one; none where the crop is too small for any.
+    """
+    base = min(rates)
+    rate = (size - END_TO_END_MARGIN_PX) / (center_to_center / base)
+    rounded = int(rate + 0.5)
+    if rounded < 1:
+        return rate, ()
+    multiples = [r // base for r in rates]
+    if any(r % base for r in rates):
+        return rate, tuple(max(1, int(rate * r / base + 0.5)) for r in rates)
+    return rate, tuple(multiple * rounded for multiple in multiples)
+
+
 def recommend_rate(size: int, stride: int) -> Recommendation:
     """Return the base rate whose star just covers the crop: r* = (size − 32) / (6 · stride), Eq. 3.
 
@@ -64,12 +93,10 @@ def recommend_rate(size: int, stride: int) -> Recommendation:
     """
     if stride < 1:
         raise ComputeError(f"stride {stride} can't be; give 1 or more")
-    rate = (size - END_TO_END_MARGIN_PX) / (2 * max(RATE_MULTIPLES) * stride)
-    rounded = int(rate + 0.5)
-    if rounded < 1:
+    rate, rates = fit_rates(RATE_MULTIPLES, star_center_to_center(RATE_MULTIPLES, stride), size)
+    if not rates:
         raise ComputeError(
             f"a crop of {size} px at stride {stride} is too small for a star: r* = {rate:.2f}; use a smaller "
             "stride or a larger crop"
         )
-    rates = tuple(multiple * rounded for multiple in RATE_MULTIPLES)
-    return Recommendation(size, stride, rate, rounded, rates)
+    return Recommendation(size, stride, rate, rates[0], rates)

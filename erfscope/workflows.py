@@ -15,15 +15,25 @@ from torch import nn
 
 from erfscope.checkpoints.load import OPTION_NAMES, load_model
 from erfscope.datasets import open_dataset
-from erfscope.engine.engines import choose_engine
+from erfscope.engine.engines import capture_unit_map, choose_engine, first_line
 from erfscope.engine.groups import deal_groups
 from erfscope.engine.plan import EnginePlan, make_plan
 from erfscope.engine.run import Progress, Sums, accumulate
 from erfscope.engine.source import Images, open_source
 from erfscope.engine.speed import SpeedReport, measure_speed
-from erfscope.engine.target import parse_target
+from erfscope.engine.target import Target, parse_target
+from erfscope.errors import ComputeError
+from erfscope.graph.predict import predict
 from erfscope.measure import gaussian, star
-from erfscope.records import ErfMap, GaussianFit, ModelOrigin, StarMeasurement, Unit, WeightsReport
+from erfscope.records import (
+    ErfMap,
+    FovPrediction,
+    GaussianFit,
+    ModelOrigin,
+    StarMeasurement,
+    Unit,
+    WeightsReport,
+)
 from erfscope.store.exchange import map_from_array, read_array
 from erfscope.store.read import read_map
 from erfscope.store.replace import prepare_target
@@ -185,6 +195,49 @@ def compute_to_file(
     return erf
 
 
+def predict_fov(
+    model: nn.Module,
+    size: int | tuple[int, int],
+    *,
+    at: tuple[int, int] | str | None = None,
+    resize: bool = True,
+) -> FovPrediction:
+    """Predict from a network's graph what a unit sees: receptive field, lattice, rates for this size.
+
+    Parameters
+    ----------
+    model
+        Any module that maps (N, 3, H, W) to logits; its weights don't matter.
+    size
+        (H, W) of the image, or the side of a square one, px.
+    at, resize
+        The unit, as in `compute_erf`.
+
+    Raises
+    ------
+    ComputeError
+        The network can't be captured as a graph, or doesn't run at that size.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    plan = make_plan(
+        model,
+        (height, width),
+        formula="paper",
+        target=Target("logits"),
+        at=at,
+        resize=resize,
+        precision="float32",
+        device="cpu",
+        batch_size=1,
+        workers=0,
+    )
+    try:
+        captured = capture_unit_map(model, plan)
+    except Exception as error:  # torch raises anything for what it can't capture
+        raise ComputeError(f"{plan.model} can't be captured as a graph: {first_line(error)}") from error
+    return predict(captured, plan.unit, plan.model, receptive_fields=True)
+
+
 def bench(
     *, model: str, size: tuple[int, int], repeats: int, precision: str, device: str, **options: Any
 ) -> SpeedReport:
@@ -287,8 +340,9 @@ def _describe_model(model: nn.Module) -> dict[str, Any]:
 def _to_map(plan: EnginePlan, sums: Sums, provenance: dict[str, Any]) -> ErfMap:
     in_pixels = plan.unit.layer is None and plan.unit_map_shape[1:] == plan.size
     unit = plan.unit if in_pixels else Unit(plan.unit.y, plan.unit.x, plan.unit.layer or "output")
-    middle = (plan.size[0] // 2, plan.size[1] // 2)
-    origin = (unit.y, unit.x) if in_pixels else middle
+    fallback = (unit.y, unit.x) if in_pixels else (plan.size[0] // 2, plan.size[1] // 2)
+    projected = plan.prediction.projected_center if plan.prediction else None
+    origin = projected or fallback
     return ErfMap(
         erf=sums.erf.cpu().numpy(),
         unit=unit,

@@ -7,6 +7,7 @@ from torch import nn
 
 import erfscope
 from erfscope.records import ErfMap
+from erfscope.zoo.catalog import build_network, resolve_options
 
 mpl.use("agg")
 
@@ -42,6 +43,22 @@ def seeded(network: nn.Module, seed: int = 0) -> nn.Module:
             elif name.endswith("running_mean"):
                 buffer.normal_(std=0.3, generator=generator)
     return network
+
+
+def network(name: str, **options: object) -> nn.Module:
+    """Return a catalogue network over ResNet-18 in float64, with norms that are not the identity."""
+    net = build_network(resolve_options(name, backbone="resnet18", num_classes=3, **options)).double()
+    generator = torch.Generator().manual_seed(1)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):  # norms that are not the identity, or folding is not tested
+            for tensor, low, high in (
+                (module.running_mean, -0.2, 0.2),
+                (module.running_var, 0.5, 1.5),
+                (module.weight.data, 0.5, 1.5),
+                (module.bias.data, -0.2, 0.2),
+            ):
+                tensor.uniform_(low, high, generator=generator)
+    return net
 
 
 def noise_images(count: int, size: tuple[int, int], seed: int = 0) -> list[torch.Tensor]:

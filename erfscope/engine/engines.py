@@ -21,8 +21,9 @@ from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.plan import EnginePlan
 from erfscope.engine.target import unit_map
 from erfscope.errors import ComputeError
-from erfscope.graph.capture import capture
+from erfscope.graph.capture import Captured, capture
 from erfscope.graph.fold import fold_batch_norms
+from erfscope.graph.predict import predict
 from erfscope.graph.prune import Program, prune
 from erfscope.graph.regions import whole
 
@@ -60,18 +61,21 @@ def choose_engine(model: nn.Module, plan: EnginePlan, wanted: str = "auto") -> t
     if wanted not in ENGINES:
         raise ComputeError(f"no engine is called {wanted!r}; expected {', '.join(ENGINES)}")
     dense = DenseEngine(model, plan)
-    if wanted == "dense" or not plan.graph_allowed:
-        return plan, dense
+    use_graph = wanted != "dense" and plan.graph_allowed
     try:
-        program = _compile(model, plan)
+        captured = capture_unit_map(model, plan)
+        # Also for plain autograd: offsets in the map count from the unit's projected center.
+        plan = replace(plan, prediction=predict(captured, plan.unit, plan.model, receptive_fields=False))
+        if not use_graph:
+            return plan, dense
+        program = _prune(captured, plan)
         flops = _count(program, plan)
     except ComputeError:
         raise
     # Torch raises anything for what it can't capture, and a rule may meet arguments that it doesn't know.
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = f"the network can't be captured ({type(error).__name__}: {lines[0] if lines else ''})"
-        return replace(plan, reason=reason[:200]), dense
+        reason = f"the network can't be captured ({first_line(error)})"[:200]
+        return replace(plan, reason=reason if use_graph else plan.reason), dense
     unruled = ", ".join(f"{name} ×{count}" for name, count in program.without_rule)
     height, width = (len(index) for index in program.image_region[2:])
     reason = f"reads {height}×{width} px of the image" + (f"; no rule for {unruled}" if unruled else "")
@@ -131,15 +135,32 @@ class _UnitMap(nn.Module):
         return unit_map(self.model, images, self.layer, resize=self.resize)
 
 
-def _compile(model: nn.Module, plan: EnginePlan) -> Program:
+def capture_unit_map(model: nn.Module, plan: EnginePlan) -> Captured:
+    """Capture the network up to the map in which the unit lies, with its batch norms folded.
+
+    Raises
+    ------
+    Exception
+        Whatever torch raises for a module that can't be captured.
+    """
     device, dtype = torch.device(plan.device), PRECISIONS[plan.precision]
     with borrowed(model, device, dtype):
         image = torch.zeros(plan.batch_size, 3, *plan.size, device=device, dtype=dtype)
         captured = capture(_UnitMap(model, plan).eval(), image)
         fold_batch_norms(captured)
-        batch, values, _, _ = whole(captured.output.meta["val"].shape)
-        unit = (np.array([plan.unit.y]), np.array([plan.unit.x]))
-        return prune(captured, (batch, values, *unit))
+    return captured
+
+
+def first_line(error: Exception) -> str:
+    """Return an error's type and the first line of its message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _prune(captured: Captured, plan: EnginePlan) -> Program:
+    batch, values, _, _ = whole(captured.output.meta["val"].shape)
+    unit = (np.array([plan.unit.y]), np.array([plan.unit.x]))
+    return prune(captured, (batch, values, *unit))
 
 
 def _count(program: Program, plan: EnginePlan) -> int:

@@ -1,6 +1,6 @@
 """Everything that a run decides, decided before it starts, frozen and printable."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -10,7 +10,7 @@ from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.probe import probe
 from erfscope.engine.target import Target, check_target, find_layer
 from erfscope.errors import ComputeError
-from erfscope.records import Unit
+from erfscope.records import FovPrediction, ModelOrigin, Unit
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class EnginePlan:
         autograd over the whole network. None where they can't be counted.
     graph_allowed
         Whether a captured graph would have the network's own gradient; `reason` says why not.
+    model
+        The network's name.
+    prediction
+        What its graph tells of the unit: its projected center and the lattice; None if there is no graph.
     """
 
     mode: str
@@ -49,10 +53,13 @@ class EnginePlan:
     flops_needed: int | None
     flops_dense: int | None
     graph_allowed: bool
+    model: str
+    prediction: FovPrediction | None = None
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return asdict(self)
+        prediction = None if self.prediction is None else self.prediction.summary()
+        return asdict(replace(self, prediction=None)) | {"prediction": prediction}
 
 
 def make_plan(
@@ -115,7 +122,14 @@ def make_plan(
         flops_needed=facts.flops,
         flops_dense=facts.flops,
         graph_allowed=facts.hindrance is None,
+        model=name_of(model),
     )
+
+
+def name_of(model: nn.Module) -> str:
+    """Return the name under which a network was loaded, else that of its class."""
+    origin = getattr(model, "origin", None)
+    return origin.name if isinstance(origin, ModelOrigin) else type(model).__name__
 
 
 def _resolve_unit(at: tuple[int, int] | str | None, shape: tuple[int, int, int]) -> Unit:

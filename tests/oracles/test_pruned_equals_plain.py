@@ -2,28 +2,13 @@
 
 import pytest
 import torch
-from torch import nn
+from conftest import network
 
 import erfscope
-from erfscope.zoo.catalog import CATALOG, build_network, resolve_options
+from erfscope.zoo.catalog import CATALOG
 
 # The graph's float64 sums are ordered otherwise than autograd's; both are right to some 1e-15 of the peak.
 TOLERANCE = 1e-12
-
-
-def network(name, **options):
-    net = build_network(resolve_options(name, backbone="resnet18", num_classes=3, **options)).double()
-    generator = torch.Generator().manual_seed(1)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):  # norms that are not the identity, or folding is not tested
-            for tensor, low, high in (
-                (module.running_mean, -0.2, 0.2),
-                (module.running_var, 0.5, 1.5),
-                (module.weight.data, 0.5, 1.5),
-                (module.bias.data, -0.2, 0.2),
-            ):
-                tensor.uniform_(low, high, generator=generator)
-    return net
 
 
 CASES = [

@@ -1,0 +1,186 @@
+"""Finds the atrous convolutions of the head: parallel ones make a star, ones in a row a grid.
+
+A dilated backbone makes neither. Which convolutions are the backbone's is told by the tree of modules
+(the part that reads the image first) and by residual blocks; no name is ever looked at.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch.fx import Node
+
+from erfscope.graph.flow import Flow
+from erfscope.graph.reading import ByAxis, Taps
+from erfscope.graph.regions import Index
+
+aten = torch.ops.aten
+_CONVOLUTIONS = (aten.conv2d.default, aten.conv2d.padding)
+_RESIDUAL = 1  # convolutions on the way around a residual block: none, or one that fits the channels
+
+
+@dataclass(frozen=True)
+class AtrousConvolution:
+    """One of them: `rate` is that of its wider axis, `taps` (T, 2) its offsets (dy, dx) in cells."""
+
+    node: Node
+    rate: int
+    taps: Index
+
+
+@dataclass(frozen=True)
+class AtrousHead:
+    """The atrous convolutions of a head.
+
+    Attributes
+    ----------
+    source
+        The feature map that they read: the last one through which every way to them leads.
+    convolutions
+        In the order of the graph.
+    in_a_row
+        Whether one of them reads what another made.
+    """
+
+    source: Node
+    convolutions: tuple[AtrousConvolution, ...]
+    in_a_row: bool
+
+
+def find_atrous_head(flow: Flow) -> AtrousHead | None:
+    """Find the head's atrous convolutions, and the plain 3×3 ones that stand beside them as rate 1."""
+    above = _ancestors(flow)
+    needed = above[flow.output] | {flow.output}
+    windows = {
+        node: found
+        for node in flow.reads
+        if node in needed and node.target in _CONVOLUTIONS and (found := _window(flow, node)) is not None
+    }
+    behind_backbone = _behind_backbone(flow, [node for node in flow.reads if node.target in _CONVOLUTIONS])
+    chosen = [
+        node
+        for node, found in windows.items()
+        if found.rate > 1 and node in behind_backbone and not _is_residual(flow, node, above)
+    ]
+    if not chosen:
+        return None
+    source = _common_source(flow, chosen)
+    chosen += [
+        node
+        for node, found in windows.items()
+        if found.rate == 1
+        and source in above[node]
+        and not any(node in above[other] or other in above[node] for other in chosen)
+    ]
+    ordered = [node for node in flow.reads if node in chosen]
+    in_a_row = any(first in above[second] for second in ordered for first in ordered)
+    return AtrousHead(source, tuple(windows[node] for node in ordered), in_a_row)
+
+
+def _window(flow: Flow, node: Node) -> AtrousConvolution | None:
+    """Return a convolution's offsets in cells; None for a 1×1 one or one that strides."""
+    (read,) = flow.reads[node]
+    if not isinstance(read.reading, ByAxis):
+        return None
+    taps = [axis.positions for axis in read.reading.axes[2:] if isinstance(axis, Taps)]
+    if len(taps) != 2 or max(tap.shape[1] for tap in taps) == 1:
+        return None
+    if any(len(tap) > 1 and tap[1, 0] - tap[0, 0] != 1 for tap in taps):
+        return None
+    # Offsets from the window's middle, so that a kernel of any size and padding is centered.
+    offsets = [tap[0] - (tap[0, 0] + tap[0, -1]) // 2 for tap in taps]
+    rate = max(int(tap[0, 1] - tap[0, 0]) if tap.shape[1] > 1 else 1 for tap in taps)
+    grid = np.stack(np.meshgrid(*offsets, indexing="ij"), -1).reshape(-1, 2)
+    return AtrousConvolution(node, rate, grid)
+
+
+def _ancestors(flow: Flow) -> dict[Node, set[Node]]:
+    above: dict[Node, set[Node]] = {flow.image: set()}
+    for node, reads in flow.reads.items():
+        above[node] = set().union(*({read.operand} | above[read.operand] for read in reads))
+    return above
+
+
+def _module_path(node: Node) -> tuple[str, ...]:
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values()]
+    return tuple(paths[-1].split(".")) if paths else ()
+
+
+def _behind_backbone(flow: Flow, convolutions: list[Node]) -> set[Node]:
+    """Leave out the part of the network that reads the image, and a neck between it and the head.
+
+    The parts are the modules into which the network falls first. A neck is a part in the middle after
+    which another one gathers context itself: by atrous convolutions, or by pooling the map.
+    """
+    paths = {node: _module_path(node) for node in convolutions}
+    depth = 0
+    while len({path[: depth + 1] for path in paths.values()}) == 1 and all(
+        len(path) > depth for path in paths.values()
+    ):
+        depth += 1
+    parts: dict[tuple[str, ...], list[Node]] = {}
+    for node, path in paths.items():
+        parts.setdefault(path[: depth + 1], []).append(node)
+    others = list(parts)[1:]
+    # A part of one convolution is no module of its own: the network is written without any.
+    contexts = [i for i, p in enumerate(others) if len(parts[p]) > 1 and _gathers_context(flow, p, depth)]
+    last_context = max(contexts, default=0)
+    return {node for part in others[last_context:] for node in parts[part]}
+
+
+def _gathers_context(flow: Flow, part: tuple[str, ...], depth: int) -> bool:
+    for node, reads in flow.reads.items():
+        if _module_path(node)[: depth + 1] != part:
+            continue
+        window = _window(flow, node) if node.target in _CONVOLUTIONS else None
+        if window is not None and window.rate > 1:
+            return True
+        for read in reads:
+            axes = read.reading.axes if isinstance(read.reading, ByAxis) else ()
+            if any(isinstance(axis, Taps) and axis.grows for axis in axes):
+                return True
+    return False
+
+
+def _is_residual(flow: Flow, node: Node, above: dict[Node, set[Node]]) -> bool:
+    """Tell whether a sum at the same resolution adds what the convolution made to what it came from."""
+    shape = node.meta["val"].shape[-2:]
+    for total, reads in flow.reads.items():
+        if total.target is not aten.add.Tensor or len(reads) != 2 or node not in above[total]:
+            continue
+        made = [read.operand == node or node in above[read.operand] for read in reads]
+        if made[0] == made[1] or total.meta["val"].shape[-2:] != shape:
+            continue
+        around = reads[made.index(False)].operand
+        if around in above[node] or _convolutions_between(flow, around, above[node]) <= _RESIDUAL:
+            return True
+    return False
+
+
+def _convolutions_between(flow: Flow, node: Node, sources: set[Node]) -> float:
+    """Count the convolutions on a plain way up from a node to one of the sources; one of 3×3 or more: ∞."""
+    count = 0
+    while node not in sources:
+        reads = flow.reads.get(node, ())
+        if len(reads) != 1:
+            return np.inf
+        if node.target in _CONVOLUTIONS:
+            count += 1
+            if max(cast("Node", node.args[1]).meta["val"].shape[2:]) > 1:
+                return np.inf
+        node = reads[0].operand
+    return count
+
+
+def _common_source(flow: Flow, nodes: Iterable[Node]) -> Node:
+    """Return the last node through which every way from the image to each of the nodes leads."""
+    through: dict[Node, frozenset[Node]] = {flow.image: frozenset([flow.image])}
+    for node, reads in flow.reads.items():
+        ways = [through[read.operand] for read in reads]
+        through[node] = frozenset.intersection(*ways) | {node} if ways else frozenset([node])
+    sources = frozenset.intersection(*(through[flow.reads[node][0].operand] for node in nodes))
+    order = {node: i for i, node in enumerate((flow.image, *flow.reads))}
+    return max(sources, key=order.__getitem__)

@@ -1,0 +1,119 @@
+"""The predicted receptive field against the support of the gradient, pixel for pixel in float64.
+
+The networks are made positive, so that nothing cancels: equal positive weights, average pooling for
+maximum pooling. Values go down to 1e-31, float64 holds them.
+"""
+
+import numpy as np
+import pytest
+import torch
+from conftest import network
+from torch import nn
+
+import erfscope
+from erfscope.theory import grid_center_to_center, star_center_to_center
+from erfscope.zoo.catalog import CATALOG
+
+
+def positive(model):
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.MaxPool2d):
+                setattr(module, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding))
+        if isinstance(module, nn.Conv2d):
+            nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+    return model
+
+
+def support(model, size, unit):
+    image = torch.rand(1, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5
+    image.requires_grad_()
+    (gradient,) = torch.autograd.grad(model(image)[0, :, unit[0], unit[1]].sum(), image)
+    return gradient[0].sum(0).numpy() > 0
+
+
+def without_global(model):
+    """Cut what pools the whole map, at the convolution after it."""
+    for module in model.modules():
+        if isinstance(module, nn.Sequential) and any(
+            isinstance(m, nn.AdaptiveAvgPool2d) for m in module.children()
+        ):
+            for conv in module.modules():
+                if isinstance(conv, nn.Conv2d):
+                    nn.init.zeros_(conv.weight)
+    return model
+
+
+CASES = [((193, 257), None, {}), ((192, 256), (5, 250), {"align_corners": True}), ((200, 120), (199, 3), {})]
+
+
+@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize(("size", "unit", "options"), CASES)
+def test_it_is_the_support_of_the_gradient(name, size, unit, options):
+    model = positive(network(name, **options))
+    predicted = erfscope.predict_fov(model, size, at=unit)
+    unit = (predicted.unit.y, predicted.unit.x)
+    seen = support(model, size, unit)
+    np.testing.assert_array_equal(predicted.receptive_field, seen)
+    rows, columns = (np.flatnonzero(seen.any(axis)) for axis in (1, 0))
+    assert predicted.theoretical_rf_px == (np.ptp(rows) + 1, np.ptp(columns) + 1)
+    local = support(without_global(model), size, unit)
+    np.testing.assert_array_equal(predicted.receptive_field_without_global, local)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_real_weights_see_nothing_else(name):
+    model = network(name)
+    predicted = erfscope.predict_fov(model, (161, 225), at=(3, 200))
+    assert not (support(model, (161, 225), (3, 200)) & ~predicted.receptive_field).any()
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("size", [(385, 385), (384, 512), (65, 97)])
+@pytest.mark.parametrize(
+    ("stride", "rates"), [(8, (12, 24, 36)), (16, (6, 12, 18)), (16, (1, 2, 3)), (8, (5, 7))]
+)
+@pytest.mark.parametrize("name", ["deeplabv3", "deeplabv3plus"])
+def test_stars_follow_the_closed_form(name, stride, rates, size, align_corners):
+    model = network(name, output_stride=stride, rates=rates, align_corners=align_corners)
+    predicted = erfscope.predict_fov(model, size)
+    assert predicted.pattern == "star"
+    assert (predicted.rates, predicted.output_stride, predicted.read_stride) == (rates, stride, stride)
+    assert predicted.center_to_center_px == star_center_to_center(rates, stride)
+    assert predicted.end_to_end_convention_px == predicted.center_to_center_px + 32
+    # 8n+1 px with aligned corners, and 8n+1 px anyway, put the unit on a cell.
+    y, x = predicted.projected_center
+    if size[0] % stride == 1 and size[1] % stride == 1:
+        assert (y, x) == (size[0] // 2, size[1] // 2)
+    elif not align_corners:
+        assert (y, x) == (size[0] // 2 - (stride - 1) / 2, size[1] // 2 - (stride - 1) / 2)
+    expected = {(0, 0)} | {(dy * r, dx * r) for r in rates for dy in (-1, 0, 1) for dx in (-1, 0, 1)}
+    cells = [-(-length // stride) for length in size]
+    expected = {
+        (dy * stride, dx * stride)
+        for dy, dx in expected
+        if all(-1 < c / stride + d < n for c, d, n in zip((y, x), (dy, dx), cells, strict=True))
+    }
+    assert set(predicted.lattice) == expected
+    assert len(predicted.lattice) == len(expected)
+
+
+def test_a_grid_is_the_sum_of_its_rates():
+    for size, rates in ((769, (6, 6)), (257, (2, 2))):
+        model = network("fcn-d6", rates=rates) if rates != (6, 6) else network("fcn-d6")
+        predicted = erfscope.predict_fov(model, size)
+        assert (predicted.pattern, predicted.rates, len(predicted.lattice)) == ("grid", rates, 25)
+        assert predicted.center_to_center_px == grid_center_to_center(rates, 16)
+        assert predicted.recommended_rate == pytest.approx((size - 32) / (4 * 16))
+
+
+@pytest.mark.parametrize("name", ["fcn", "pspnet", "torchvision-fcn"])
+def test_a_dilated_backbone_alone_makes_neither(name):
+    options = {} if name.startswith("torchvision") else {"multi_grid": (1, 2)}
+    predicted = erfscope.predict_fov(network(name, output_stride=8, **options), 129)
+    assert (predicted.pattern, predicted.rates, predicted.recommended_rate) == ("none", (), None)
+    assert predicted.center_to_center_px is None
