@@ -18,6 +18,7 @@ from erfscope.graph.regions import Index
 
 aten = torch.ops.aten
 _CONVOLUTIONS = (aten.conv2d.default, aten.conv2d.padding)
+_ADD = aten.add.Tensor
 _RESIDUAL = 1  # convolutions on the way around a residual block: none, or one that fits the channels
 
 
@@ -146,18 +147,28 @@ def _gathers_context(flow: Flow, part: tuple[str, ...], depth: int) -> bool:
 
 
 def _is_residual(flow: Flow, node: Node, above: dict[Node, set[Node]]) -> bool:
-    """Tell whether a sum at the same resolution adds what the convolution made to what it came from."""
+    """Tell whether a sum at the same resolution adds what the convolution made to what it came from.
+
+    The sum of parallel branches is none: among its terms is what other windows made of the same map.
+    """
     shape = node.meta["val"].shape[-2:]
-    for total, reads in flow.reads.items():
-        if total.target is not aten.add.Tensor or len(reads) != 2 or node not in above[total]:
+    for total in flow.reads:
+        if total.target is not _ADD or node not in above[total] or total.meta["val"].shape[-2:] != shape:
             continue
-        made = [read.operand == node or node in above[read.operand] for read in reads]
-        if made[0] == made[1] or total.meta["val"].shape[-2:] != shape:
-            continue
-        around = reads[made.index(False)].operand
-        if around in above[node] or _convolutions_between(flow, around, above[node]) <= _RESIDUAL:
+        if any(user.target is _ADD for user in total.users):
+            continue  # a sum in the middle of a longer one
+        around = [term for term in _terms(flow, total) if term is not node and node not in above[term]]
+        ways = [0 if t in above[node] else _convolutions_between(flow, t, above[node]) for t in around]
+        if ways and max(ways) <= _RESIDUAL:
             return True
     return False
+
+
+def _terms(flow: Flow, total: Node) -> list[Node]:
+    """Take a sum of sums apart."""
+    if total.target is not _ADD:
+        return [total]
+    return [term for read in flow.reads[total] for term in _terms(flow, read.operand)]
 
 
 def _convolutions_between(flow: Flow, node: Node, sources: set[Node]) -> float:

@@ -1,13 +1,16 @@
 """Each rule against plain autograd in float64, at units in the middle and at the borders."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from erfscope.graph.capture import capture
+from erfscope.graph.flow import trace
 from erfscope.graph.fold import fold_batch_norms
 from erfscope.graph.prune import prune
+from erfscope.graph.receptive_field import receptive_field
 from erfscope.graph.regions import whole
 
 SIZE = (29, 34)
@@ -238,6 +241,28 @@ def test_rule(name):
                 gradient, expected, rtol=1e-11, atol=1e-12 * float(expected.abs().max())
             )
         assert torch.equal(kept, image)
+
+
+CLIPPED = ("max", "activ", "in place", "residual", "norm before", "norm without", "chunks of columns")
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_receptive_field(name):
+    """No gradient beyond it, and one everywhere within where nothing is clipped."""
+    module = OPERATIONS[name].double().eval().requires_grad_(False)
+    image = torch.randn(2, 3, *SIZE, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    captured = capture(module, image)
+    fold_batch_norms(captured)
+    flow = trace(captured)
+    _, _, height, width = captured.output.meta["val"].shape
+    for unit in ((height // 2, width // 2), (0, width - 1)):
+        leaf = image.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(module(leaf)[..., unit[0], unit[1]].sum(), leaf)
+        support = (gradient != 0).flatten(0, 1).any(0).numpy()
+        seen = receptive_field(flow, unit)
+        assert not (support & ~seen).any()
+        if not name.startswith((*CLIPPED, "no rule")):
+            np.testing.assert_array_equal(seen, support)
 
 
 LOCAL = [
