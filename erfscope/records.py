@@ -170,8 +170,9 @@ class ErfMap:
     unit
         The unit that the gradient was taken of.
     origin
-        (y, x) in input pixels, from which the file's axes count: the unit's projected center. Until
-        the graph gives it, the unit itself; for a layer's unit, the image's middle.
+        (y, x) in input pixels, from which the file's axes count: the unit's projected center, as the
+        network's graph gives it. Where there is no graph, the unit itself, or the image's middle for a
+        layer's unit.
     formula, target
         Names from `engine.formulas` and `engine.target`; "unknown" for an imported map.
     images

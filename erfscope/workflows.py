@@ -149,6 +149,7 @@ def compute_erf(
         "dataset": source.description,
         **_describe_model(model),
         "engine": plan.summary(),
+        "prediction": None if plan.prediction is None else plan.prediction.summary(),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in _RECORDED_VERSIONS},
         "host": {"name": platform.node(), "system": platform.platform(), "machine": platform.machine()},
@@ -238,6 +239,13 @@ def predict_fov(
     return predict(captured, plan.unit, plan.model, receptive_fields=True)
 
 
+def predict_file(
+    *, model: str, size: tuple[int, int], unit: tuple[int, int] | str | None, **options: Any
+) -> FovPrediction:
+    """Predict for a network by its name, a checkpoint's if one is given; see `predict_fov`."""
+    return predict_fov(load_model(model, **options), size, at=unit)
+
+
 def bench(
     *, model: str, size: tuple[int, int], repeats: int, precision: str, device: str, **options: Any
 ) -> SpeedReport:
@@ -306,6 +314,20 @@ def plot_erf(erf: ErfMap, path: str | Path | None = None, *, scale: str = "log")
 def measure_star(erf: ErfMap) -> StarMeasurement:
     """Find the star in a map and measure its arms; see `measure.star.measure_star`."""
     return star.measure_star(erf.erf, erf.origin, erf.replicates)
+
+
+def compare_with_prediction(erf: ErfMap, star: StarMeasurement) -> dict[str, float | None]:
+    """Hold a measured star against what the network's graph predicted when the map was computed.
+
+    Returns
+    -------
+    dict
+        predicted_center_to_center_px, and relative_error = (measured − predicted) / predicted.
+    """
+    predicted = (erf.provenance.get("prediction") or {}).get("center_to_center_px")
+    measured = star.center_to_center_px
+    error = (measured - predicted) / predicted if predicted and measured is not None else None
+    return {"predicted_center_to_center_px": predicted, "relative_error": error}
 
 
 def fit_gaussian(erf: ErfMap, shape: str = "axis-aligned") -> GaussianFit:

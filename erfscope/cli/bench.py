@@ -6,14 +6,11 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts
-from erfscope.cli.parameters import INTEGERS, SIZE
+from erfscope.cli.parameters import SIZE, network_options
 
 
 @click.command("bench", context_settings={"show_default": True})
-@click.option("--model", required=True, help="A network; 'erfscope models' lists them.")
-@click.option("--backbone", help="resnet18 … resnet152, with -v1c for the deep stem.")
-@click.option("--output-stride", type=int, help="8, 16 or 32.")
-@click.option("--rates", type=INTEGERS, help="Atrous rates of the head, such as 6,12,18.")
+@network_options
 @click.option("--size", type=SIZE, default="769", help="Side or HxW of the image, px.")
 @click.option("--repeats", type=click.IntRange(1), default=3, help="Counted runs of each.")
 @click.option("--precision", default="float32", help="float32 or float64; plain autograd runs in float32.")

@@ -6,25 +6,16 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts
-from erfscope.cli.parameters import INTEGERS, SIZE, UNIT
+from erfscope.cli.parameters import SIZE, UNIT, network_options
 
 _EXISTING = click.Path(path_type=Path)
 
 
 @click.command("compute", context_settings={"show_default": True})
-@click.option("--model", required=True, help="A network; 'erfscope models' lists them.")
+@network_options
 @click.option("--data", required=True, help="A dataset; 'erfscope datasets' lists them.")
 @click.option("--out", "-o", type=_EXISTING, default=Path("erf.h5"), help="The map file to write.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
-@click.option("--checkpoint", type=_EXISTING, help="Weights (.pth, .safetensors).  [default: random]")
-@click.option("--allow-partial", is_flag=True, help="Take weights that match less than 95 %.")
-@click.option("--backbone", help="resnet18 … resnet152, with -v1c for the deep stem.")
-@click.option("--output-stride", type=int, help="8, 16 or 32.")
-@click.option("--rates", type=INTEGERS, help="Atrous rates of the head, such as 6,12,18.")
-@click.option("--num-classes", type=int, help="[default: the checkpoint's, else the dataset's]")
-@click.option("--align-corners/--no-align-corners", default=False, help="Of bilinear resizing.")
-@click.option("--multi-grid", type=INTEGERS, help="Factors on the last stage's rate, such as 1,2,4.")
-@click.option("--separable/--no-separable", default=None, help="Of DeepLabV3+'s convolutions.")
 @click.option("--root", type=_EXISTING, help="The dataset's folder.  [default: $ERFSCOPE_DATA/NAME]")
 @click.option("--split", default="val", help="train, val, …")
 @click.option("--size", type=SIZE, help="Side or HxW of the crop, px.  [default: the dataset's usual crop]")

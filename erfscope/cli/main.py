@@ -23,6 +23,7 @@ COMMANDS = {
     "inspect": ("erfscope.cli.inspect", "Tell what a map file holds."),
     "import": ("erfscope.cli.exchange", "Make a map of an array from another tool."),
     "export": ("erfscope.cli.exchange", "Write a map for another tool: npy, csv, png, tiff."),
+    "predict": ("erfscope.cli.predict", "Predict from a network's graph what a unit sees."),
     "recommend": ("erfscope.cli.recommend", "Tell the atrous rates that fit a crop."),
     "bench": ("erfscope.cli.bench", "Time the engine against plain autograd."),
     "models": ("erfscope.cli.models", "List the networks."),

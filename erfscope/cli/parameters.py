@@ -1,6 +1,8 @@
 """Parameter types: sizes, units and lists of whole numbers as people write them."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -52,3 +54,28 @@ class UnitType(click.ParamType[Any]):
 INTEGERS = IntegersType()
 SIZE = SizeType()
 UNIT = UnitType()
+
+
+def network_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that name a network, its parts and its weights."""
+    for option in reversed(_NETWORK_OPTIONS):
+        command = option(command)
+    return command
+
+
+_NETWORK_OPTIONS = (
+    click.option("--model", required=True, help="A network; 'erfscope models' lists them."),
+    click.option(
+        "--checkpoint",
+        type=click.Path(path_type=Path),
+        help="Weights (.pth, .safetensors).  [default: random]",
+    ),
+    click.option("--allow-partial", is_flag=True, help="Take weights that match less than 95 %."),
+    click.option("--backbone", help="resnet18 … resnet152, with -v1c for the deep stem."),
+    click.option("--output-stride", type=int, help="8, 16 or 32."),
+    click.option("--rates", type=INTEGERS, help="Atrous rates of the head, such as 6,12,18."),
+    click.option("--num-classes", type=int, help="[default: the checkpoint's, else the dataset's]"),
+    click.option("--align-corners/--no-align-corners", default=False, help="Of bilinear resizing."),
+    click.option("--multi-grid", type=INTEGERS, help="Factors on the last stage's rate, such as 1,2,4."),
+    click.option("--separable/--no-separable", default=None, help="Of DeepLabV3+'s convolutions."),
+)

@@ -17,25 +17,30 @@ def star_distance_command(output: Output, files: tuple[Path, ...]) -> None:
     Plain peak finding: blobs must stand apart. End to end adds the study's 32 px, or the measured blob
     width at half maximum.
     """
-    from erfscope.workflows import load_erf, measure_star
+    from erfscope.workflows import compare_with_prediction, load_erf, measure_star
 
     results: list[dict[str, Any]] = []
     for file in files or (Path("erf.h5"),):
-        star = measure_star(load_erf(file))
-        results.append({"file": str(file), **star.summary(), **_NO_PREDICTION})
+        erf = load_erf(file)
+        star = measure_star(erf)
+        results.append({"file": str(file), **star.summary(), **compare_with_prediction(erf, star)})
 
     def table() -> None:
-        header = ("file", "pattern", "center to center", "end to end (+32)", "blob FWHM", "rings (px)")
+        header = (
+            "file",
+            "pattern",
+            "center to center",
+            "predicted",
+            "end to end (+32)",
+            "blob FWHM",
+            "rings (px)",
+        )
         print_table(header, [_row(result) for result in results])
         for result in results:
             for flag in result["flags"]:
                 output.note(f"{result['file']}: {flag}")
 
     output.result({"results": results}, table)
-
-
-#: Filled once the network's graph predicts a lattice.
-_NO_PREDICTION = {"predicted_center_to_center_px": None, "relative_error": None}
 
 
 def _row(result: dict[str, Any]) -> tuple[str, ...]:
@@ -45,6 +50,7 @@ def _row(result: dict[str, Any]) -> tuple[str, ...]:
         result["file"],
         result["pattern"],
         _px(result["center_to_center_px"]) + (f" ± {stderr:.1f}" if stderr is not None else ""),
+        _px(result["predicted_center_to_center_px"]),
         _px(result["end_to_end_convention_px"]),
         _px(result["blob_fwhm_px"]),
         rings or "–",

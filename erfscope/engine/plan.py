@@ -57,9 +57,10 @@ class EnginePlan:
     prediction: FovPrediction | None = None
 
     def summary(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        prediction = None if self.prediction is None else self.prediction.summary()
-        return asdict(replace(self, prediction=None)) | {"prediction": prediction}
+        """Return the JSON form: how it is computed, without what is predicted."""
+        facts = asdict(replace(self, prediction=None))
+        del facts["prediction"]
+        return facts
 
 
 def make_plan(

@@ -68,8 +68,7 @@ def draw_map(erf: ErfMap, *, scale: str = "log") -> Figure:
     # Values under a logarithm's range get its lowest color, and the bar's arrow says so.
     drawn = axes.imshow(np.maximum(image, low), cmap=COLORS, norm=norm, interpolation="nearest")
     y, x = erf.origin
-    name = "unit" if erf.unit.layer is None else "image center"
-    axes.scatter(x, y, s=120, facecolors="none", edgecolors="cyan", label=f"{name} (y {y:g}, x {x:g})")
+    axes.scatter(x, y, s=120, facecolors="none", edgecolors="cyan", label=f"center (y {y:g}, x {x:g})")
     axes.legend(loc="lower right", fontsize="small", framealpha=0.8)
     axes.set(xlabel="x (px)", ylabel="y (px)", title=_title(erf))
     axes.title.set_fontsize("medium")

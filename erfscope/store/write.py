@@ -74,7 +74,7 @@ def _write_root(file: h5py.File, erf: ErfMap) -> None:
         file[name] = values
         file[name].make_scale(name)
     for name in ("y", "x"):
-        file[name].attrs.update({"units": "px", "long_name": f"{name} from the unit (px)"})
+        file[name].attrs.update({"units": "px", "long_name": f"{name} from the unit's projected center (px)"})
     if erf.replicates is not None:
         file["g"].attrs["long_name"] = "image group"
 
