@@ -24,7 +24,8 @@ from erfscope.errors import ComputeError
 from erfscope.graph.capture import Captured, capture
 from erfscope.graph.fold import fold_batch_norms
 from erfscope.graph.predict import predict
-from erfscope.graph.prune import Program, prune
+from erfscope.graph.program import Program
+from erfscope.graph.prune import prune
 from erfscope.graph.regions import whole
 
 ENGINES = ("auto", "dense")
@@ -33,7 +34,8 @@ DETACHED = (
     "network's forward?), or the layer does not see the image"
 )
 
-#: From images (N, 3, H, W) to the target's values (N,) and their gradients (N, 3, H, W).
+#: From images (N, 3, H, W) to the target's values (N,) and their gradients (N, C, H, W): C is 3, or 1 for
+#: their sum over the channels where the formula needs no more.
 GradientFunction = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -116,7 +118,10 @@ class GraphEngine:
         yield self.gradients
 
     def gradients(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the target's values (N,) and their gradients (N, 3, H, W) of images (N, 3, H, W)."""
+        """Return the target's values (N,) and their gradients of images (N, 3, H, W).
+
+        Where the formula needs just the sum over the channels, the gradients are (N, 1, H, W).
+        """
         images = images.to(memory_format=torch.channels_last)
         scalars, gradient = self.program.gradient(images, lambda v: _scalars(self.plan, v[:, :, 0, 0]))
         if gradient is None:
@@ -160,7 +165,7 @@ def first_line(error: Exception) -> str:
 def _prune(captured: Captured, plan: EnginePlan) -> Program:
     batch, values, _, _ = whole(captured.output.meta["val"].shape)
     unit = (np.array([plan.unit.y]), np.array([plan.unit.x]))
-    return prune(captured, (batch, values, *unit))
+    return prune(captured, (batch, values, *unit), channel_sum=not FORMULAS[plan.formula].clip_channels)
 
 
 def _count(program: Program, plan: EnginePlan) -> int:

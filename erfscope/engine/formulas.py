@@ -10,6 +10,8 @@ from types import MappingProxyType
 
 import torch
 
+IMAGE_CHANNELS = 3
+
 
 @dataclass(frozen=True)
 class Formula:
@@ -36,8 +38,12 @@ class Formula:
     absolute: bool = False
 
     def signed(self, gradient: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) gradient → (N, H, W) unclipped sum (or mean) over the channels."""
-        return gradient.mean(1) if self.mean_channels else gradient.sum(1)
+        """(N, C, H, W) gradient → (N, H, W) unclipped sum (or mean) over the image's channels.
+
+        C is 3, or 1 for a gradient that is summed already.
+        """
+        total = gradient.sum(1)
+        return total / IMAGE_CHANNELS if self.mean_channels else total
 
     def contribution(self, gradient: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) gradient → (N, H, W) ≥ 0, each image by itself."""

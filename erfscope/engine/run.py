@@ -11,6 +11,7 @@ from erfscope.datasets import Sample, SkippedImage
 from erfscope.engine.device import PRECISIONS
 from erfscope.engine.engines import Engine, GradientFunction
 from erfscope.engine.formulas import FORMULAS
+from erfscope.engine.memory import kept_memory
 from erfscope.engine.plan import EnginePlan
 from erfscope.errors import ComputeError
 from erfscope.records import ImageRecord
@@ -98,7 +99,7 @@ def accumulate(
     device = torch.device(plan.device)
     sums = Sums.zeros(plan.size, replicates, device)
     items = zip(images, groups, strict=False)
-    with engine.ready() as gradients, limited_threads(plan.threads):
+    with engine.ready() as gradients, limited_threads(plan.threads), kept_memory():
         while batch := list(islice(items, plan.batch_size)):
             _add_batch(sums, gradients, plan, batch)
             progress(sums.done, sums.skipped)

@@ -1,133 +1,25 @@
-"""From a captured graph to a program that computes one region of its output, and that region's gradient."""
+"""From a captured graph to the program for one region of its output."""
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.fx import Node
 
 from erfscope.graph.capture import Captured
 from erfscope.graph.flow import evaluate_constants
+from erfscope.graph.image_steps import sum_channels
+from erfscope.graph.program import Instruction, Program
 from erfscope.graph.regions import Region, Selection, select, union, whole
 from erfscope.graph.rules.piece import Operation, Piece
 from erfscope.graph.rules.table import find_piece
-from erfscope.graph.steps import Step
 
 
-@dataclass(frozen=True)
-class Instruction:
-    """One step of a program: where its operands come from, and which values nobody reads afterwards."""
+def prune(captured: Captured, wanted: Region, *, channel_sum: bool = False) -> Program:
+    """Plan the computation of a region of the output and of nothing that it doesn't need.
 
-    node: Node
-    step: Step
-    operands: tuple[tuple[Node, Selection], ...]
-    last_read: tuple[Node, ...]
-
-
-@dataclass(frozen=True)
-class Program:
-    """Computes a region of a graph's output from the image, and its gradient.
-
-    Attributes
-    ----------
-    image_region, output_region
-        What is read of the image, and what comes out.
-    without_rule
-        Operators that ran on everything for want of a rule, with their number.
+    With `channel_sum` the gradient is summed over the image's channels.
     """
-
-    image: Node
-    output: Node
-    instructions: tuple[Instruction, ...]
-    image_region: Region
-    output_region: Region
-    image_selection: Selection
-    output_selection: Selection
-    without_rule: tuple[tuple[str, int], ...]
-
-    @torch.no_grad()
-    def gradient(
-        self, image: torch.Tensor, scalar: Callable[[torch.Tensor], torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Gradient of a scalar function of the output region.
-
-        Parameters
-        ----------
-        image
-            (N, 3, H, W) whole.
-        scalar
-            From the output region to (N,) scalars; differentiable.
-
-        Returns
-        -------
-        scalars, gradient
-            (N,) and (N, 3, H, W); None if the output doesn't depend on the image differentiably.
-        """
-        values = {self.image: self.image_selection.cut(image)}
-        for instruction in self.instructions:
-            operands = [selection.cut(values[source]) for source, selection in instruction.operands]
-            values[instruction.node] = instruction.step.forward(*operands)
-            for node in instruction.last_read:
-                del values[node]
-        output = self.output_selection.cut(values[self.output]).detach().requires_grad_()
-        with torch.enable_grad():
-            scalars = scalar(output)
-            (seed,) = torch.autograd.grad(scalars.sum(), output)
-        gradients = _Gradients()
-        gradients.add(self.output, self.output_selection, seed)
-        for instruction in reversed(self.instructions):
-            gradient, owned = gradients.pop(instruction.node)
-            if gradient is None:
-                continue
-            found = instruction.step.backward(gradient, owned=owned)
-            mine = instruction.step.owns(owned=owned)
-            for (source, selection), part in zip(instruction.operands, found, strict=True):
-                if part is not None:
-                    gradients.add(source, selection, part, owned=mine)
-        gradient, _ = gradients.pop(self.image)
-        if gradient is None:
-            return scalars.detach(), None
-        total = torch.zeros_like(image)
-        self.image_selection.add_to(total, gradient)
-        return scalars.detach(), total
-
-
-class _Gradients:
-    """Sums of gradients by value; a tensor that two values share is never written to."""
-
-    def __init__(self) -> None:
-        self.totals: dict[Node, tuple[torch.Tensor, bool]] = {}
-
-    def add(self, node: Node, selection: Selection, part: torch.Tensor, *, owned: bool = False) -> None:
-        if selection.is_all:
-            if node not in self.totals:
-                self.totals[node] = part, owned
-                return
-            total, own = self.totals[node]
-            if own:
-                total += part
-            elif owned:
-                part += total
-                self.totals[node] = part, True
-            else:
-                self.totals[node] = total + part, True
-            return
-        if node in self.totals:
-            total, own = self.totals[node]
-            total = total if own else total.clone()
-        else:
-            total = torch.zeros(selection.held, dtype=part.dtype, device=part.device)
-            total = total.to(memory_format=torch.channels_last) if total.ndim == 4 else total
-        selection.add_to(total, part)
-        self.totals[node] = total, True
-
-    def pop(self, node: Node) -> tuple[torch.Tensor | None, bool]:
-        return self.totals.pop(node, (None, False))
-
-
-def prune(captured: Captured, wanted: Region) -> Program:
-    """Plan the computation of a region of the output and of nothing that it doesn't need."""
     constants = evaluate_constants(captured)
     device = captured.image.meta["val"].device
     demands: dict[Node, Region] = {captured.output: wanted}
@@ -143,16 +35,17 @@ def prune(captured: Captured, wanted: Region) -> Program:
             unruled[str(node.target)] += 1
         for operand, region in zip(operation.operands, piece.inputs, strict=True):
             demands[operand] = union(demands.get(operand), region)
-    image_region = demands[captured.image]
+    image_region, shape = demands[captured.image], captured.image.meta["val"].shape
     held = {node: piece.result for node, (_, piece) in pieces.items()} | {captured.image: image_region}
     order = [node for node in captured.calls if node in pieces]
     return Program(
         image=captured.image,
         output=captured.output,
-        instructions=_instructions(order, pieces, held, captured.output, device),
+        instructions=_instructions(order, pieces, held, captured, channel_sum=channel_sum),
         image_region=image_region,
         output_region=wanted,
-        image_selection=select(whole(captured.image.meta["val"].shape), image_region, device),
+        image_selection=select(whole(shape), image_region, device),
+        image_return=_select_sum(whole(shape), image_region, device, channel_sum=channel_sum),
         output_selection=select(held[captured.output], wanted, device),
         without_rule=tuple(sorted(unruled.items())),
     )
@@ -162,9 +55,11 @@ def _instructions(
     order: list[Node],
     pieces: dict[Node, tuple[Operation, Piece]],
     held: dict[Node, Region],
-    output: Node,
-    device: torch.device,
+    captured: Captured,
+    *,
+    channel_sum: bool,
 ) -> tuple[Instruction, ...]:
+    output, device = captured.output, captured.image.meta["val"].device
     last: dict[Node, Node] = {}
     for node in order:
         last.update(dict.fromkeys(pieces[node][0].operands, node))
@@ -181,9 +76,23 @@ def _instructions(
         first = operation.operands[0] if operation.operands else None
         if step.may_overwrite and first in pieces and readers[first] == 1 and first is not output:
             step.overwrite = _keeps_no_result(first) and cuts[0][1].is_all
+        returns = tuple(selection for _, selection in cuts)
+        if channel_sum and captured.image in operation.operands:
+            step = sum_channels(step, [operand is captured.image for operand in operation.operands])
+            returns = tuple(
+                _select_sum(held[operand], region, device, channel_sum=operand is captured.image)
+                for operand, region in zip(operation.operands, piece.inputs, strict=True)
+            )
         free = tuple(value for value, reader in last.items() if reader is node)
-        instructions.append(Instruction(node, step, cuts, free))
+        instructions.append(Instruction(node, step, cuts, returns, free))
     return tuple(instructions)
+
+
+def _select_sum(held: Region, wanted: Region, device: torch.device, *, channel_sum: bool) -> Selection:
+    """Plan where the gradient of a part of the image belongs, which may have one channel instead of all."""
+    if channel_sum:
+        held, wanted = ((region[0], np.arange(1), *region[2:]) for region in (held, wanted))
+    return select(held, wanted, device)
 
 
 def _keeps_no_result(node: Node) -> bool:

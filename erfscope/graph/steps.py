@@ -16,11 +16,13 @@ Gradients = tuple[torch.Tensor | None, ...]
 class Step:
     """Base of the steps. Between `forward` and `backward` a step keeps what it needs, no longer.
 
-    `may_overwrite` tells that `forward` may write its result over its first operand.
+    `may_overwrite` tells that `forward` may write its result over its first operand, `passes_gradient` that
+    `backward` returns the gradient itself for every operand.
     """
 
     may_overwrite = False
     overwrite = False
+    passes_gradient = False
 
     def owns(self, *, owned: bool) -> bool:
         """Whether `backward` returns tensors that nobody else holds, if its gradient was `owned` or not."""
@@ -191,6 +193,7 @@ class Add(Step):
     """Sum of two tensors of one shape."""
 
     may_overwrite = True
+    passes_gradient = True
 
     def forward(self, *operands: torch.Tensor) -> torch.Tensor:
         """Add, over the first operand where nobody else reads it."""

@@ -213,7 +213,7 @@ OPERATIONS = {
 }
 
 
-def program_and_truth(module, unit, image):
+def program_and_truth(module, unit, image, *, channel_sum=False):
     leaf = image.clone().requires_grad_()
     output = module(leaf)
     y, x = (round(share * (size - 1)) for share, size in zip(unit, output.shape[2:], strict=True))
@@ -223,7 +223,7 @@ def program_and_truth(module, unit, image):
     fold_batch_norms(captured)
     region = list(whole(captured.output.meta["val"].shape))
     region[2], region[3] = region[2][y : y + 1], region[3][x : x + 1]
-    return prune(captured, tuple(region)), value.detach(), expected
+    return prune(captured, tuple(region), channel_sum=channel_sum), value.detach(), expected
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -241,6 +241,37 @@ def test_rule(name):
                 gradient, expected, rtol=1e-11, atol=1e-12 * float(expected.abs().max())
             )
         assert torch.equal(kept, image)
+
+
+IMAGE_READERS = {
+    "conv": lambda x, c: c(x),
+    "shifted conv": lambda x, c: c(x[:, :, 2:, 3:]),
+    "gray": lambda x, c: c(x.mean(1, keepdim=True).expand(-1, 3, -1, -1)),
+    "channels apart": lambda x, c: c(torch.cat([x[:, 2:], x[:, :2] * 2], 1)),
+    "product": lambda x, c: c(x * x.flip(3)) + c(x),
+    "channels last": lambda x, c: c((x.permute(0, 2, 3, 1) / 3).permute(0, 3, 1, 2)),
+}
+
+
+@pytest.mark.parametrize("layer", [{}, {"stride": 3, "padding": 2}, {"dilation": 2}, {"groups": 3}], ids=str)
+@pytest.mark.parametrize("name", IMAGE_READERS)
+def test_gradient_summed_over_channels(name, layer):
+    torch.manual_seed(0)
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.after = nn.Conv2d(3, 6, 3, **layer), nn.Conv2d(6, 2, 3)
+
+        def forward(self, x):
+            return self.after(torch.tanh(IMAGE_READERS[name](x, self.conv)))
+
+    module = Reader().double().requires_grad_(False)
+    image = torch.randn(2, 3, *SIZE, dtype=torch.float64)
+    for unit in ((0.5, 0.5), (0.0, 1.0)):
+        program, _, expected = program_and_truth(module, unit, image, channel_sum=True)
+        _, gradient = program.gradient(image, lambda output: output.sum((1, 2, 3)))
+        torch.testing.assert_close(gradient, expected.sum(1, keepdim=True), rtol=1e-11, atol=1e-13)
 
 
 CLIPPED = ("max", "activ", "in place", "residual", "norm before", "norm without", "chunks of columns")

@@ -1,0 +1,50 @@
+"""Keeps the memory of one image for the next, and tells how much a process has used."""
+
+import ctypes
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+# Parameters of glibc's mallopt, and their defaults.
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_DEFAULTS = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """Within the block, memory that is freed stays with the process.
+
+    By default glibc asks the system for every large tensor anew, and the system hands over each page by
+    an interrupt: a quarter of the time of a DeepLabV3 on two cores. Elsewhere than on glibc nothing is
+    changed. Afterwards the memory is given back.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_TRIM_THRESHOLD, -1)  # never
+    libc.mallopt(_MMAP_MAX, 0)
+    try:
+        yield
+    finally:
+        for parameter, default in _DEFAULTS.items():
+            libc.mallopt(parameter, default)
+        libc.malloc_trim(0)
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Return the most bytes in use so far: by tensors on a CUDA device, by the whole process on the CPU.
+
+    None where the system doesn't tell.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,150 @@
+"""A program that computes one region of a network's output, and that region's gradient."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.fx import Node
+
+from erfscope.graph.regions import Region, Selection
+from erfscope.graph.steps import Step
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One step of a program.
+
+    Attributes
+    ----------
+    operands
+        The values that it reads, and what of each.
+    returns
+        Where in the gradient of each operand its own part belongs: the same place but for the image, if
+        only the sum over its channels is wanted.
+    last_read
+        Values that nobody reads afterwards.
+    """
+
+    node: Node
+    step: Step
+    operands: tuple[tuple[Node, Selection], ...]
+    returns: tuple[Selection, ...]
+    last_read: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Computes a region of a graph's output from the image, and its gradient.
+
+    Attributes
+    ----------
+    image_region, output_region
+        What is read of the image, and what comes out.
+    without_rule
+        Operators that ran on everything for want of a rule, with their number.
+    """
+
+    image: Node
+    output: Node
+    instructions: tuple[Instruction, ...]
+    image_region: Region
+    output_region: Region
+    image_selection: Selection
+    image_return: Selection
+    output_selection: Selection
+    without_rule: tuple[tuple[str, int], ...]
+
+    @torch.no_grad()
+    def gradient(
+        self, image: torch.Tensor, scalar: Callable[[torch.Tensor], torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Gradient of a scalar function of the output region.
+
+        Parameters
+        ----------
+        image
+            (N, 3, H, W) whole.
+        scalar
+            From the output region to (N,) scalars; differentiable.
+
+        Returns
+        -------
+        scalars, gradient
+            (N,) and (N, 3, H, W), or (N, 1, H, W) of a program for the channels' sum; None if the output
+            doesn't depend on the image differentiably.
+        """
+        values = {self.image: self.image_selection.cut(image)}
+        for instruction in self.instructions:
+            operands = [selection.cut(values[source]) for source, selection in instruction.operands]
+            values[instruction.node] = instruction.step.forward(*operands)
+            for node in instruction.last_read:
+                del values[node]
+        output = self.output_selection.cut(values[self.output]).detach().requires_grad_()
+        with torch.enable_grad():
+            scalars = scalar(output)
+            (seed,) = torch.autograd.grad(scalars.sum(), output)
+        gradients = _Gradients()
+        gradients.add(self.output, self.output_selection, seed, _Share())
+        for instruction in reversed(self.instructions):
+            gradient, share = gradients.pop(instruction.node)
+            if gradient is None:
+                continue
+            owned = share.holders == 0
+            found = instruction.step.backward(gradient, owned=owned)
+            if not instruction.step.passes_gradient:
+                share = _Share() if instruction.step.owns(owned=owned) else _FOREIGN
+            for (source, _), selection, part in zip(
+                instruction.operands, instruction.returns, found, strict=True
+            ):
+                if part is not None:
+                    gradients.add(source, selection, part, share)
+        gradient, _ = gradients.pop(self.image)
+        if gradient is None:
+            return scalars.detach(), None
+        total = torch.zeros(self.image_return.held, dtype=image.dtype, device=image.device)
+        self.image_return.add_to(total, gradient)
+        return scalars.detach(), total
+
+
+@dataclass
+class _Share:
+    """How many gradients still lie in one piece of memory; who holds the last may write to it."""
+
+    holders: int = 0
+
+
+_FOREIGN = _Share(2**62)  # memory of which it isn't known who else holds it
+
+
+class _Gradients:
+    """Sums of gradients by value; memory that two of them share is never written to."""
+
+    def __init__(self) -> None:
+        self.totals: dict[Node, tuple[torch.Tensor, _Share]] = {}
+
+    def add(self, node: Node, selection: Selection, part: torch.Tensor, share: _Share) -> None:
+        total, held = self.pop(node)
+        if not selection.is_all:
+            if total is None:
+                total = torch.zeros(selection.held, dtype=part.dtype, device=part.device)
+                total = total.to(memory_format=torch.channels_last) if total.ndim == 4 else total
+            elif held.holders:
+                total = total.clone()
+            selection.add_to(total, part)
+            share = _Share()
+        elif total is None:
+            total = part
+        elif not held.holders:
+            total += part
+            share = held
+        elif not share.holders:
+            total = part.add_(total)
+        else:
+            total, share = total + part, _Share()
+        share.holders += 1
+        self.totals[node] = total, share
+
+    def pop(self, node: Node) -> tuple[torch.Tensor | None, _Share]:
+        total, share = self.totals.pop(node, (None, _Share(1)))
+        share.holders -= 1
+        return total, share
