@@ -16,10 +16,13 @@ from erfscope.engine.memory import kept_memory
 from erfscope.engine.plan import make_plan
 from erfscope.engine.run import limited_threads
 from erfscope.engine.target import Target, unit_map
+from erfscope.graph.gathered import GatheredConvolution, GatheredProduct
+from erfscope.graph.image_steps import ImageConvolution
 from erfscope.graph.steps import Convolution
 
 # A convolution as large as the backbone's usual ones, whose rate stands for the machine's peak.
 _PEAK_CHANNELS, _PEAK_SIDE = 512, 97
+_CONVOLUTIONS = (Convolution, GatheredConvolution, GatheredProduct, ImageConvolution)
 
 
 @dataclass(frozen=True)
@@ -132,24 +135,32 @@ def _plain(
 @torch.no_grad()
 def _convolutions_alone(engine: GraphEngine, image: torch.Tensor) -> float:
     """Forward and backward of every convolution of the program, on memory that holds noise."""
-    engine.gradients(image.clone())
+    engine.gradients(image.clone())  # each step knows its operand's shape then
     total = 0.0
     for instruction in engine.program.instructions:
         step = instruction.step
-        if not isinstance(step, Convolution):
+        if not isinstance(step, _CONVOLUTIONS):
             continue
         x = torch.randn(step.shape, dtype=image.dtype, device=image.device)
         x = x.to(memory_format=torch.channels_last)
-        result = step.convolve(x)
-        gradient = torch.randn_like(result)
-        both = partial(_forward_and_backward, step, x, gradient)
+        forward: Callable[..., torch.Tensor] = step.forward
+        backward: Callable[..., Any] = partial(step.backward, owned=False)
+        if isinstance(step, Convolution):  # without the padding of a crop
+            forward, backward = step.convolve, step.input_gradient
+        gradient = torch.randn_like(forward(x))
+        both = partial(_forward_and_backward, forward, backward, x, gradient)
         total += min(_seconds(both, image.device) for _ in range(2))
     return total
 
 
-def _forward_and_backward(step: Convolution, x: torch.Tensor, gradient: torch.Tensor) -> None:
-    step.convolve(x)
-    step.input_gradient(gradient)
+def _forward_and_backward(
+    forward: Callable[[torch.Tensor], Any],
+    backward: Callable[[torch.Tensor], Any],
+    x: torch.Tensor,
+    gradient: torch.Tensor,
+) -> None:
+    forward(x)
+    backward(gradient)
 
 
 @torch.no_grad()
