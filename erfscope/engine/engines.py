@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from erfscope.engine.borrow import borrowed
 from erfscope.engine.device import PRECISIONS
+from erfscope.engine.flops import FlopCount
 from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.plan import EnginePlan
 from erfscope.engine.target import unit_map
@@ -171,10 +171,10 @@ def _prune(captured: Captured, plan: EnginePlan) -> Program:
 def _count(program: Program, plan: EnginePlan) -> int:
     """Operations an image, counted in a run on fake tensors, which also proves that the shapes fit."""
     device, dtype = torch.device(plan.device), PRECISIONS[plan.precision]
-    with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
+    with FakeTensorMode(allow_non_fake_inputs=True), FlopCount() as count:
         images = torch.zeros(plan.batch_size, 3, *plan.size, device=device, dtype=dtype)
         GraphEngine(program, plan).gradients(images)
-    return int(counter.get_total_flops()) // plan.batch_size
+    return int(count.total) // plan.batch_size
 
 
 def _scalars(plan: EnginePlan, values: torch.Tensor) -> torch.Tensor:

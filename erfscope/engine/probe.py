@@ -11,9 +11,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from erfscope.engine.borrow import borrowed
+from erfscope.engine.flops import FlopCount
 from erfscope.engine.target import unit_map
 from erfscope.errors import ComputeError
 
@@ -55,13 +55,12 @@ def probe(
         with borrowed(model, device, torch.float32):
             with _quiet(), FakeTensorMode(allow_non_fake_inputs=True):
                 image = torch.zeros(1, 3, *size, device=device, requires_grad=True)
-                with _GradientWatch() as watch:
-                    output = unit_map(model, image, layer, resize=resize)
-                # Apart from the watch, for the counter itself hooks into the gradients.
-                with FlopCounterMode(display=False) as counter:
-                    unit_map(model, image, layer, resize=resize).sum().backward()  # type: ignore[no-untyped-call]
-            hindrance = _custom_function(output) or watch.found
-            return NetworkFacts(_map_shape(output), counter.get_total_flops(), hindrance)
+                with FlopCount() as count:
+                    with _GradientWatch() as watch:
+                        output = unit_map(model, image, layer, resize=resize)
+                    hindrance = _custom_function(output) or watch.found
+                    output.sum().backward()  # type: ignore[no-untyped-call]
+            return NetworkFacts(_map_shape(output), count.total, hindrance)
     except ComputeError:
         raise
     except Exception:
