@@ -98,7 +98,8 @@ def _folded_convolution(captured: Captured, source: Node, scale: torch.Tensor, s
     x, weight_node, bias_node, *rest = (*source.args, None) if len(source.args) == 2 else source.args
     weight = captured.constants[cast("Node", weight_node)]
     by_output = (-1, 1, 1, 1) if source.target is _CONVOLUTION else (1, -1, 1, 1)
-    folded = (weight.double() * scale.view(by_output)).to(weight.dtype)
+    # In the layout in which it is computed with, lest there be two copies.
+    folded = (weight.double() * scale.view(by_output)).to(weight.dtype, memory_format=torch.channels_last)
     if bias_node is not None:
         shift = shift + captured.constants[cast("Node", bias_node)].double() * scale
     operands = (
@@ -112,6 +113,6 @@ def _add_constant(captured: Captured, owner: Node, name: str, value: torch.Tenso
     first = next(iter(captured.graph.nodes))
     with captured.graph.inserting_before(first):
         node = captured.graph.placeholder(f"{owner.name}_folded_{name}")
-    node.meta["val"] = value
+    node.meta["val"] = value.to("meta")  # its shape; the value itself must not live as long as the graph
     captured.constants[node] = value
     return node

@@ -26,12 +26,29 @@ class _Gathered(Step):
             x = x.index_select(axis, at) * _along(inside, axis)
         return x
 
-    def _add_back(self, gradient: torch.Tensor) -> torch.Tensor:
-        for axis, (at, inside) in reversed(list(self.taps.items())):
-            gradient = gradient * _along(inside, axis)
-            shape = [*gradient.shape[:axis], self.shape[axis], *gradient.shape[axis + 1 :]]
-            gradient = gradient.new_zeros(shape).index_add_(axis, at, gradient)
-        return gradient
+    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
+        """Return the taps' gradients, added up where they lie on one pixel."""
+        total = torch.empty(
+            self.shape, dtype=gradient.dtype, device=gradient.device, memory_format=torch.channels_last
+        ).zero_()
+        self.add_backward(gradient, total)
+        return (total,)
+
+    def add_backward(self, gradient: torch.Tensor, total: torch.Tensor) -> bool:
+        """Add the taps' gradients to the total."""
+        part = self._tap_gradient(gradient)
+        first, *others = self.taps
+        for axis in reversed(others):
+            at, inside = self.taps[axis]
+            shape = [*part.shape[:axis], self.shape[axis], *part.shape[axis + 1 :]]
+            part = part.new_zeros(shape).index_add_(axis, at, part * _along(inside, axis))
+        at, inside = self.taps[first]
+        total.index_add_(first, at, part * _along(inside, first))
+        return True
+
+    def _tap_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Return the gradient of the gathered taps."""
+        raise NotImplementedError
 
 
 class GatheredConvolution(_Gathered):
@@ -45,9 +62,8 @@ class GatheredConvolution(_Gathered):
         """Gather, blank what lies outside, convolve."""
         return self.convolution.forward(self._gather(operands[0]))
 
-    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
-        """Convolve back and add up."""
-        return (self._add_back(self.convolution.input_gradient(gradient)),)
+    def _tap_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
+        return self.convolution.input_gradient(gradient)
 
 
 class GatheredProduct(_Gathered):
@@ -71,12 +87,11 @@ class GatheredProduct(_Gathered):
             result += self.bias
         return result.view(batch, self.grid[2], self.grid[4], -1).permute(0, 3, 1, 2)
 
-    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
-        """Multiply by the transposed matrix and add up."""
+    def _tap_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
         batch, channels, rows, high, columns, wide = self.grid
         patches = gradient.permute(0, 2, 3, 1).reshape(-1, self.weight.shape[1]) @ self.weight.T
         taps = patches.view(batch, rows, columns, high, wide, channels).permute(0, 5, 1, 3, 2, 4)
-        return (self._add_back(taps.reshape(batch, channels, rows * high, columns * wide)),)
+        return taps.reshape(batch, channels, rows * high, columns * wide)
 
 
 def _along(values: torch.Tensor, axis: int) -> torch.Tensor:

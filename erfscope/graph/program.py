@@ -77,6 +77,7 @@ class Program:
         for instruction in self.instructions:
             operands = [selection.cut(values[source]) for source, selection in instruction.operands]
             values[instruction.node] = instruction.step.forward(*operands)
+            del operands
             for node in instruction.last_read:
                 del values[node]
         output = self.output_selection.cut(values[self.output]).detach().requires_grad_()
@@ -89,6 +90,8 @@ class Program:
             gradient, share = gradients.pop(instruction.node)
             if gradient is None:
                 continue
+            if gradients.add_in_place(instruction, gradient):
+                continue
             owned = share.holders == 0
             found = instruction.step.backward(gradient, owned=owned)
             if not instruction.step.passes_gradient:
@@ -98,6 +101,7 @@ class Program:
             ):
                 if part is not None:
                     gradients.add(source, selection, part, share)
+            del gradient, found, part  # or each would live on beside the next
         gradient, _ = gradients.pop(self.image)
         if gradient is None:
             return scalars.detach(), None
@@ -126,8 +130,10 @@ class _Gradients:
         total, held = self.pop(node)
         if not selection.is_all:
             if total is None:
-                total = torch.zeros(selection.held, dtype=part.dtype, device=part.device)
-                total = total.to(memory_format=torch.channels_last) if total.ndim == 4 else total
+                layout = torch.channels_last if part.ndim == 4 else torch.contiguous_format
+                total = torch.empty(
+                    selection.held, dtype=part.dtype, device=part.device, memory_format=layout
+                ).zero_()
             elif held.holders:
                 total = total.clone()
             selection.add_to(total, part)
@@ -143,6 +149,13 @@ class _Gradients:
             total, share = total + part, _Share()
         share.holders += 1
         self.totals[node] = total, share
+
+    def add_in_place(self, instruction: Instruction, gradient: torch.Tensor) -> bool:
+        """Let a step add its operand's gradient to what is there already, if that may be written to."""
+        if len(instruction.operands) != 1 or not instruction.returns[0].is_all:
+            return False
+        total, share = self.totals.get(instruction.operands[0][0], (None, _FOREIGN))
+        return total is not None and share.holders == 1 and instruction.step.add_backward(gradient, total)
 
     def pop(self, node: Node) -> tuple[torch.Tensor | None, _Share]:
         total, share = self.totals.pop(node, (None, _Share(1)))

@@ -36,6 +36,10 @@ class Step:
         """Return the operands' gradients; `gradient` may be overwritten if it is `owned`."""
         raise NotImplementedError
 
+    def add_backward(self, gradient: torch.Tensor, total: torch.Tensor) -> bool:
+        """Add the only operand's gradient to `total` in place, or return False if that saves nothing."""
+        return False
+
 
 class Autograd(Step):
     """Any differentiable function."""
@@ -151,6 +155,17 @@ class Resample(Step):
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
         """Apply the transposed matrices."""
         return (_resample(gradient, self.down.T, self.across.T),)
+
+    def add_backward(self, gradient: torch.Tensor, total: torch.Tensor) -> bool:
+        """Apply the transposed matrices, the second one onto the total."""
+        rows = total.permute(0, 2, 3, 1)
+        if not rows.is_contiguous():
+            return False
+        batch, height, width, channels = rows.shape
+        across = self.across.T @ gradient.permute(0, 2, 3, 1)
+        down = self.down.T.expand(batch, -1, -1)
+        rows.view(batch, height, width * channels).baddbmm_(down, across.reshape(batch, down.shape[2], -1))
+        return True
 
 
 def _resample(x: torch.Tensor, down: torch.Tensor, across: torch.Tensor) -> torch.Tensor:

@@ -24,7 +24,7 @@ class Operation:
     tensors
         Its tensor arguments in order of appearance; one that is read twice appears twice.
     constants
-        Value of every node that doesn't depend on the image.
+        Values of those that don't depend on the image.
     device
         Where tensors live.
     """
@@ -44,7 +44,9 @@ class Operation:
             return tensor
 
         map_arg((node.args, dict(node.kwargs)), note)
-        return Operation(node, tuple(found), constants, device)
+        # Only its own: what a step holds on to lives as long as the program.
+        own = {tensor: constants[tensor] for tensor in found if tensor in constants}
+        return Operation(node, tuple(found), own, device)
 
     @property
     def operands(self) -> tuple[Node, ...]:
