@@ -6,18 +6,26 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from erfscope.checkpoints.load import OPTION_NAMES, load_model
 from erfscope.datasets import open_dataset
+from erfscope.engine.batch import fit_batch
+from erfscope.engine.deviation import IMAGES as DEVIATION_IMAGES
+from erfscope.engine.deviation import measure_deviation
 from erfscope.engine.engines import capture_unit_map, choose_engine, first_line
 from erfscope.engine.groups import deal_groups
+from erfscope.engine.memory import peak_memory
 from erfscope.engine.plan import EnginePlan, make_plan
+from erfscope.engine.precision import REDUCED
 from erfscope.engine.run import Progress, Sums, accumulate
 from erfscope.engine.source import Images, open_source
 from erfscope.engine.speed import SpeedReport, measure_speed
@@ -57,7 +65,7 @@ def compute_erf(
     resize: bool = True,
     precision: str = "float32",
     device: str = "auto",
-    batch_size: int = 1,
+    batch_size: int | str = "auto",
     workers: int | None = None,
     replicates: int = REPLICATES,
     max_skipped: float = MAX_SKIPPED,
@@ -85,10 +93,14 @@ def compute_erf(
         output's center (H // 2, W // 2).
     resize
         Resize low-resolution logits bilinearly to the image's size before the unit is taken.
-    precision, device
-        "float32" or "float64"; "auto", "cpu", "cuda" or "cuda:N".
+    precision
+        "float32", "float64", "bfloat16", or "tf32" on CUDA. Of the last two, the map's deviation from
+        float32 on the first images is recorded.
+    device
+        "auto", "cpu", "cuda" or "cuda:N".
     batch_size
-        Images a batch; the map does not depend on it but for rounding.
+        Images a batch; the map does not depend on it but for rounding. "auto" takes what fits a CUDA
+        device's memory, and 1 on the CPU.
     workers
         Processes that read a dataset's images, as far as there are cores; None chooses. Threads take
         the remaining cores.
@@ -124,15 +136,22 @@ def compute_erf(
         resize=resize,
         precision=precision,
         device=device,
-        batch_size=batch_size,
+        batch_size=1 if batch_size == "auto" else int(batch_size),
         workers=workers if source.parallel else 0,
     )
+    if batch_size == "auto":
+        plan = replace(plan, batch_size=fit_batch(model, plan, engine))
     plan, chosen = choose_engine(model, plan, engine)
+    items, deviation = iter(source.items(plan.workers)), None
+    if plan.precision in REDUCED:
+        first = list(islice(items, DEVIATION_IMAGES))
+        deviation = measure_deviation(model, plan, chosen, engine, first)
+        items = chain(first, items)
     started, clock = datetime.now(UTC), time.perf_counter()
     sums = accumulate(
         chosen,
         plan,
-        source.items(plan.workers),
+        items,
         deal_groups(source.sequences, max(1, replicates), seed),
         replicates=replicates,
         max_skipped=max_skipped,
@@ -145,6 +164,8 @@ def compute_erf(
         "started": started.isoformat(timespec="seconds"),
         "seconds": seconds,
         "images_per_second": sums.done / seconds,
+        "peak_memory_bytes": peak_memory(torch.device(plan.device)),
+        "deviation_from_float32": deviation,
         "seed": seed,
         "dataset": source.description,
         **_describe_model(model),

@@ -13,7 +13,7 @@ from erfscope.cli.parameters import SIZE, network_options
 @network_options
 @click.option("--size", type=SIZE, default="769", help="Side or HxW of the image, px.")
 @click.option("--repeats", type=click.IntRange(1), default=3, help="Counted runs of each.")
-@click.option("--precision", default="float32", help="float32 or float64; plain autograd runs in float32.")
+@click.option("--precision", default="float32", help="Of the engine; plain autograd runs in float32.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
 @output_options
 def bench_command(output: Output, /, **options: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts
-from erfscope.cli.parameters import SIZE, UNIT, network_options
+from erfscope.cli.parameters import BATCH, SIZE, UNIT, network_options
 
 _EXISTING = click.Path(path_type=Path)
 
@@ -25,10 +25,10 @@ _EXISTING = click.Path(path_type=Path)
 @click.option("--formula", default="paper", help="paper, replknet, openerf or luo2016.")
 @click.option("--target", default="logits", help="logits, predicted, margin, or a class (id or name).")
 @click.option("--unit", type=UNIT, help="Y,X in the output, or a layer.  [default: the output's center]")
-@click.option("--precision", default="float32", help="float32 or float64.")
+@click.option("--precision", default="float32", help="float32, float64, bfloat16, or tf32 on CUDA.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option("--engine", default="auto", help="auto (what the unit needs) or dense (plain autograd).")
-@click.option("--batch-size", default=1, help="Images a batch.")
+@click.option("--batch-size", type=BATCH, default="auto", help="Images a batch; auto: 1 on the CPU.")
 @click.option(
     "--workers", type=click.IntRange(0), help="Processes that read images.  [default: by the cores]"
 )
@@ -63,9 +63,20 @@ def compute_command(output: Output, /, **options: Any) -> None:
                 ("unit", f"y {y}, x {x}" + (f" of {erf.unit.layer}" if erf.unit.layer else "")),
                 ("target", f"{erf.target}, {erf.formula} formula"),
                 ("engine", f"{summary['engine']['mode']}: {summary['engine']['reason']}"),
+                ("memory", _memory(summary["peak_memory_bytes"])),
                 ("time", f"{summary['seconds']:.1f} s, {summary['images_per_second']:.2f} images/s"),
             ]
         )
+        deviation = summary["deviation_from_float32"]
+        if deviation:
+            output.note(
+                f"{options['precision']} against float32 on {deviation['images']} images: sum "
+                f"{deviation['relative_sum']:+.1%}, L1 distance {deviation['relative_l1']:.1%}"
+            )
         output.note(f"Next: erfscope plot {out}")
 
     output.result(summary, table)
+
+
+def _memory(peak: int | None) -> str:
+    return "unknown" if peak is None else f"{peak / 1e9:.2f} GB at most"

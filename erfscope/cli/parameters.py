@@ -51,6 +51,21 @@ class UnitType(click.ParamType[Any]):
         return (int(match[1]), int(match[2])) if match else value
 
 
+class BatchType(click.ParamType[Any]):
+    """`auto`, or a whole number."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, or fail with what was expected."""
+        if value == "auto" or isinstance(value, int):
+            return value
+        if not value.isdecimal():
+            self.fail(f"{value!r} is neither a number of images nor auto", param, ctx)
+        return int(value)
+
+
+BATCH = BatchType()
 INTEGERS = IntegersType()
 SIZE = SizeType()
 UNIT = UnitType()

@@ -1,12 +1,10 @@
-"""Choices of device, threads and precision."""
+"""Choices of device and threads."""
 
 import os
 
 import torch
 
 from erfscope.errors import ComputeError
-
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 
 def choose_device(name: str) -> torch.device:

@@ -15,10 +15,10 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from erfscope.engine.borrow import borrowed
-from erfscope.engine.device import PRECISIONS
 from erfscope.engine.flops import FlopCount
 from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.plan import EnginePlan
+from erfscope.engine.precision import PRECISIONS, arithmetic
 from erfscope.engine.target import unit_map
 from erfscope.errors import ComputeError
 from erfscope.graph.capture import Captured, capture
@@ -98,11 +98,14 @@ class DenseEngine:
 
     def _gradients(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         plan, images = self.plan, images.requires_grad_()
-        output = unit_map(self.model, images, plan.unit.layer, resize=plan.resize)
-        scalars = _scalars(plan, output[:, :, plan.unit.y, plan.unit.x])
-        if not scalars.requires_grad:
-            raise ComputeError(DETACHED)
-        (gradient,) = torch.autograd.grad(scalars.sum(), images, allow_unused=True, materialize_grads=True)
+        with arithmetic(plan.precision):
+            output = unit_map(self.model, images, plan.unit.layer, resize=plan.resize)
+            scalars = _scalars(plan, output[:, :, plan.unit.y, plan.unit.x])
+            if not scalars.requires_grad:
+                raise ComputeError(DETACHED)
+            (gradient,) = torch.autograd.grad(
+                scalars.sum(), images, allow_unused=True, materialize_grads=True
+            )
         return scalars.detach(), gradient
 
 
@@ -123,7 +126,8 @@ class GraphEngine:
         Where the formula needs just the sum over the channels, the gradients are (N, 1, H, W).
         """
         images = images.to(memory_format=torch.channels_last)
-        scalars, gradient = self.program.gradient(images, lambda v: _scalars(self.plan, v[:, :, 0, 0]))
+        with arithmetic(self.plan.precision):
+            scalars, gradient = self.program.gradient(images, lambda v: _scalars(self.plan, v[:, :, 0, 0]))
         if gradient is None:
             raise ComputeError(DETACHED)
         return scalars, gradient

@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import nn
 
-from erfscope.engine.device import PRECISIONS, choose_device, share_cores
+from erfscope.engine.device import choose_device, share_cores
 from erfscope.engine.formulas import FORMULAS
+from erfscope.engine.precision import PRECISIONS
 from erfscope.engine.probe import probe
 from erfscope.engine.target import Target, check_target, find_layer
 from erfscope.errors import ComputeError
@@ -100,6 +101,8 @@ def make_plan(
     if batch_size < 1:
         raise ComputeError(f"a batch holds at least one image, not {batch_size}")
     chosen = choose_device(device)
+    if precision == "tf32" and chosen.type != "cuda":
+        raise ComputeError("tf32 is how CUDA devices multiply; on the CPU take float32 or bfloat16")
     loaders, threads = share_cores(chosen, workers)
     layer = at if isinstance(at, str) else None
     if layer is not None:

@@ -8,11 +8,11 @@ from itertools import islice
 import torch
 
 from erfscope.datasets import Sample, SkippedImage
-from erfscope.engine.device import PRECISIONS
 from erfscope.engine.engines import Engine, GradientFunction
 from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.memory import kept_memory
 from erfscope.engine.plan import EnginePlan
+from erfscope.engine.precision import PRECISIONS
 from erfscope.errors import ComputeError
 from erfscope.records import ImageRecord
 
@@ -142,7 +142,9 @@ def _stack(samples: Sequence[Sample], plan: EnginePlan) -> torch.Tensor:
             )
     padding = [samples[-1]] * (plan.batch_size - len(samples))
     images = torch.stack([sample.image for sample in (*samples, *padding)])
-    return images.to(plan.device, PRECISIONS[plan.precision])
+    if torch.device(plan.device).type == "cuda":  # so that the copy doesn't wait for the device
+        images = images.pin_memory()
+    return images.to(plan.device, PRECISIONS[plan.precision], non_blocking=True)
 
 
 def _check(sums: Sums, max_skipped: float, total: int | None) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.engine.device import PRECISIONS
 from erfscope.engine.engines import GraphEngine, choose_engine
 from erfscope.engine.memory import kept_memory
 from erfscope.engine.plan import make_plan
+from erfscope.engine.precision import PRECISIONS
 from erfscope.engine.run import limited_threads
 from erfscope.engine.target import Target, unit_map
 from erfscope.graph.gathered import GatheredConvolution, GatheredProduct

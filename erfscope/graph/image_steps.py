@@ -42,6 +42,8 @@ class ImageConvolution(Step):
         left, right, top, bottom = self.convolution.margins
         height, width = self.shape[-2] + top + bottom, self.shape[-1] + left + right
         columns = torch.matmul(self.weight, gradient.flatten(2))
+        if columns.dtype == torch.bfloat16:  # dozens of terms a pixel: too many to add up in 8 bits
+            columns = columns.float()
         stride, dilation = tuple(self.convolution.stride), tuple(self.convolution.dilation)
         found = F.fold(columns, (height, width), self.kernel, dilation, 0, stride)
         return (found[..., top : height - bottom, left : width - right],)

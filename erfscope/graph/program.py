@@ -105,7 +105,7 @@ class Program:
         gradient, _ = gradients.pop(self.image)
         if gradient is None:
             return scalars.detach(), None
-        total = torch.zeros(self.image_return.held, dtype=image.dtype, device=image.device)
+        total = torch.zeros(self.image_return.held, dtype=gradient.dtype, device=image.device)
         self.image_return.add_to(total, gradient)
         return scalars.detach(), total
 

@@ -179,31 +179,6 @@ def _resample(x: torch.Tensor, down: torch.Tensor, across: torch.Tensor) -> torc
     return rows.view(batch, len(down), len(across), channels).permute(0, 3, 1, 2)
 
 
-class Relu(Step):
-    """ReLU; its result, which the next step reads anyway, is all that is kept."""
-
-    may_overwrite = True
-
-    def owns(self, *, owned: bool) -> bool:
-        """Return True: the gradient is written over if owned, else new."""
-        return True
-
-    def forward(self, *operands: torch.Tensor) -> torch.Tensor:
-        """Clip at zero, in place where nobody else reads the operand."""
-        (x,) = operands
-        self.result = x.relu_() if self.overwrite else x.relu()
-        return self.result
-
-    def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
-        """Let through what had a positive result."""
-        result = self.result
-        del self.result
-        if owned:
-            torch.ops.aten.threshold_backward.grad_input(gradient, result, 0, grad_input=gradient)
-            return (gradient,)
-        return (torch.ops.aten.threshold_backward(gradient, result, 0),)
-
-
 class Add(Step):
     """Sum of two tensors of one shape."""
 

@@ -2,8 +2,9 @@
 
 from erfscope.graph.reading import AxisReading, ByAxis, Everything, Only, Same
 from erfscope.graph.regions import Region
+from erfscope.graph.relu import Relu
 from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule, call_on_parts, operand_regions
-from erfscope.graph.steps import Add, Relu
+from erfscope.graph.steps import Add
 
 
 def broadcast_axes(shape: tuple[int, ...], out: tuple[int, ...]) -> tuple[AxisReading, ...]:
