@@ -27,7 +27,7 @@ def bench_command(output: Output, /, **options: Any) -> None:
         rows = [
             ("engine", f"{engine['mode']}: {engine['reason']}"),
             ("planning", f"{report['plan_seconds']:.1f} s"),
-            ("one image", f"{report['seconds']:.3f} s"),
+            ("one image", f"{report['seconds']:.3f} s, {1 / report['seconds']:.2f} images/s"),
             ("plain autograd", f"{report['plain_seconds']:.3f} s, {report['ratio']:.2f} times as long"),
             ("operations needed", _giga(engine["flops_needed"])),
             ("operations dense", _giga(engine["flops_dense"])),
@@ -37,6 +37,10 @@ def bench_command(output: Output, /, **options: Any) -> None:
             rows.append(("share of the peak", f"{report['share_of_peak']:.0%}"))
         if report["convolution_seconds"] is not None:
             rows.append(("convolutions alone", f"{report['convolution_seconds']:.3f} s"))
+        rows += [
+            (f"no rule for {operator}", f"{seconds:.3f} s, and all before it runs on the whole map")
+            for operator, seconds in report["without_rule"].items()
+        ]
         print_facts(rows)
 
     output.result(report, table)

@@ -78,7 +78,7 @@ def choose_engine(model: nn.Module, plan: EnginePlan, wanted: str = "auto") -> t
     except Exception as error:
         reason = f"the network can't be captured ({first_line(error)})"[:200]
         return replace(plan, reason=reason if use_graph else plan.reason), dense
-    unruled = ", ".join(f"{name} ×{count}" for name, count in program.without_rule)
+    unruled = ", ".join(f"{name} ×{count}" for name, count in program.without_rule.items())
     height, width = (len(index) for index in program.image_region[2:])
     reason = f"reads {height}×{width} px of the image" + (f"; no rule for {unruled}" if unruled else "")
     return replace(plan, mode="graph", reason=reason, flops_needed=flops), GraphEngine(program, plan)

@@ -41,6 +41,9 @@ class SpeedReport:
         plain_seconds / seconds.
     convolution_seconds
         The program's convolutions alone, forward and backward; None in dense mode.
+    without_rule
+        Operators that no rule knows, with the seconds of their own steps, forward and backward; what they
+        cost beyond that is that everything before them runs on the whole map.
     peak_flops, share_of_peak
         The rate of one large convolution, operations a second, and the engine's share of it.
     """
@@ -51,6 +54,7 @@ class SpeedReport:
     plain_seconds: float
     ratio: float
     convolution_seconds: float | None
+    without_rule: dict[str, float]
     peak_flops: float
     share_of_peak: float | None
 
@@ -96,6 +100,7 @@ def measure_speed(
             runs[1].append(_seconds(plain, target_device))
         with kept_memory():
             alone = _convolutions_alone(engine, ready) if isinstance(engine, GraphEngine) else None
+            unruled = _seconds_without_rule(engine, ready) if isinstance(engine, GraphEngine) else {}
             peak = _peak(target_device, PRECISIONS[precision])
     seconds, plain_seconds = median(runs[0]), median(runs[1])
     return SpeedReport(
@@ -105,6 +110,7 @@ def measure_speed(
         plain_seconds=plain_seconds,
         ratio=plain_seconds / seconds,
         convolution_seconds=alone,
+        without_rule=unruled,
         peak_flops=peak,
         share_of_peak=None if plan.flops_needed is None else plan.flops_needed / seconds / peak,
     )
@@ -161,6 +167,29 @@ def _forward_and_backward(
 ) -> None:
     forward(x)
     backward(gradient)
+
+
+def _seconds_without_rule(engine: GraphEngine, image: torch.Tensor) -> dict[str, float]:
+    """Time the steps of operators without a rule in one more run."""
+    seconds: dict[str, float] = {}
+
+    def timed(operator: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            results: list[Any] = []
+            taken = _seconds(lambda: results.append(function(*args, **kwargs)), image.device)
+            seconds[operator] = seconds.get(operator, 0.0) + taken
+            return results[0]
+
+        return run
+
+    steps = [(str(i.node.target), i.step) for i in engine.program.instructions if not i.ruled]
+    for operator, step in steps:
+        vars(step).update(forward=timed(operator, step.forward), backward=timed(operator, step.backward))
+    if steps:
+        engine.gradients(image.clone())
+    for _, step in steps:
+        del step.forward, step.backward  # of the instance: those of its class are back
+    return seconds
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """A program that computes one region of a network's output, and that region's gradient."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ class Instruction:
         only the sum over its channels is wanted.
     last_read
         Values that nobody reads afterwards.
+    ruled
+        Whether a rule said what is needed; else it runs on everything.
     """
 
     node: Node
@@ -30,6 +33,7 @@ class Instruction:
     operands: tuple[tuple[Node, Selection], ...]
     returns: tuple[Selection, ...]
     last_read: tuple[Node, ...]
+    ruled: bool
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,6 @@ class Program:
     ----------
     image_region, output_region
         What is read of the image, and what comes out.
-    without_rule
-        Operators that ran on everything for want of a rule, with their number.
     """
 
     image: Node
@@ -52,7 +54,11 @@ class Program:
     image_selection: Selection
     image_return: Selection
     output_selection: Selection
-    without_rule: tuple[tuple[str, int], ...]
+
+    @property
+    def without_rule(self) -> dict[str, int]:
+        """Operators that run on everything for want of a rule, with their number."""
+        return dict(Counter(str(i.node.target) for i in self.instructions if not i.ruled))
 
     @torch.no_grad()
     def gradient(

@@ -24,7 +24,7 @@ def prune(captured: Captured, wanted: Region, *, channel_sum: bool = False) -> P
     device = captured.image.meta["val"].device
     demands: dict[Node, Region] = {captured.output: wanted}
     pieces: dict[Node, tuple[Operation, Piece]] = {}
-    unruled: Counter[str] = Counter()
+    unruled: set[Node] = set()
     for node in reversed(captured.calls):
         if node not in demands:
             continue
@@ -32,7 +32,7 @@ def prune(captured: Captured, wanted: Region, *, channel_sum: bool = False) -> P
         piece, ruled = find_piece(operation, demands[node])
         pieces[node] = operation, piece
         if not ruled:
-            unruled[str(node.target)] += 1
+            unruled.add(node)
         for operand, region in zip(operation.operands, piece.inputs, strict=True):
             demands[operand] = union(demands.get(operand), region)
     image_region, shape = demands[captured.image], captured.image.meta["val"].shape
@@ -41,13 +41,12 @@ def prune(captured: Captured, wanted: Region, *, channel_sum: bool = False) -> P
     return Program(
         image=captured.image,
         output=captured.output,
-        instructions=_instructions(order, pieces, held, captured, channel_sum=channel_sum),
+        instructions=_instructions(order, pieces, held, captured, unruled, channel_sum=channel_sum),
         image_region=image_region,
         output_region=wanted,
         image_selection=select(whole(shape), image_region, device),
         image_return=_select_sum(whole(shape), image_region, device, channel_sum=channel_sum),
         output_selection=select(held[captured.output], wanted, device),
-        without_rule=tuple(sorted(unruled.items())),
     )
 
 
@@ -56,6 +55,7 @@ def _instructions(
     pieces: dict[Node, tuple[Operation, Piece]],
     held: dict[Node, Region],
     captured: Captured,
+    unruled: set[Node],
     *,
     channel_sum: bool,
 ) -> tuple[Instruction, ...]:
@@ -84,7 +84,7 @@ def _instructions(
                 for operand, region in zip(operation.operands, piece.inputs, strict=True)
             )
         free = tuple(value for value, reader in last.items() if reader is node)
-        instructions.append(Instruction(node, step, cuts, returns, free))
+        instructions.append(Instruction(node, step, cuts, returns, free, node not in unruled))
     return tuple(instructions)
 
 

@@ -238,3 +238,29 @@ def test_json_never_holds_nan(run, here):
         result = run(command, "p.h5", "--json")
         assert result.code == 0, result.err
         json.loads(result.out, parse_constant=lambda name: pytest.fail(name))
+
+
+NETWORK = ("--model", "deeplabv3", "--backbone", "resnet18")
+
+
+def test_predict(run):
+    found = json.loads(run("predict", *NETWORK, "--size", "257x321", "--json").out)
+    assert {
+        "model", "size", "output_stride", "read_stride", "rates", "projected_center", "lattice",
+        "center_to_center_px", "end_to_end_convention_px", "valid_tap_fraction", "theoretical_rf_px",
+        "theoretical_rf_without_global_px", "recommended_rate", "recommended_rates", "flags",
+    } <= set(found)  # fmt: skip
+    assert (found["center_to_center_px"], found["rates"], found["read_stride"]) == (576, [12, 24, 36], 8)
+    assert found["projected_center"] == {"y_px": 128, "x_px": 160}
+    assert "star" in run("predict", *NETWORK, "--size", "257").out
+
+
+def test_a_map_knows_its_prediction(run, here):
+    data = ("--data", "synthetic-leaves", "--images", "2", "--size", "96", "--out", "small.h5")
+    assert run("compute", *NETWORK, *data, "--rates", "1,2,3", "--output-stride", "16").code == 0
+    (result,) = json.loads(run("star-distance", "small.h5", "--json").out)["results"]
+    assert result["predicted_center_to_center_px"] == 96
+    measured = result["center_to_center_px"]
+    assert result["relative_error"] == (None if measured is None else (measured - 96) / 96)
+    facts = json.loads(run("inspect", "small.h5", "--json").out)
+    assert facts["prediction"]["projected_center"] == {"y_px": 40.5, "x_px": 40.5}  # 48 − 15/2

@@ -313,11 +313,11 @@ def test_local_operators_read_a_part_of_the_image(name):
     program, _, _ = program_and_truth(module, (0.5, 0.5), torch.zeros(1, 3, *SIZE, dtype=torch.float64))
     rows, columns = (len(index) for index in program.image_region[2:])
     assert rows * columns < SIZE[0] * SIZE[1] / 2
-    assert program.without_rule == ()
+    assert program.without_rule == {}
 
 
 def test_operators_without_a_rule_are_named():
     program, _, _ = program_and_truth(
         OPERATIONS["no rule"].double(), (0.5, 0.5), torch.zeros(1, 3, *SIZE, dtype=torch.float64)
     )
-    assert program.without_rule == (("aten.cumsum.default", 1),)
+    assert program.without_rule == {"aten.cumsum.default": 1}
