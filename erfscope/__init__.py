@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from erfscope.errors import ErfscopeError
     from erfscope.records import ErfMap, FovPrediction
     from erfscope.theory import recommend_rate
-    from erfscope.workflows import compute_erf, fit_gaussian, load_erf, measure_star, predict_fov
+    from erfscope.workflows.compute import compute_erf
+    from erfscope.workflows.maps import fit_gaussian, load_erf, measure_star
+    from erfscope.workflows.predict import predict_fov
 
 __version__ = "0.1.0"
 
@@ -39,11 +41,11 @@ _ROOMS = {
     "ErfMap": "erfscope.records",
     "ErfscopeError": "erfscope.errors",
     "FovPrediction": "erfscope.records",
-    "compute_erf": "erfscope.workflows",
-    "fit_gaussian": "erfscope.workflows",
-    "load_erf": "erfscope.workflows",
-    "measure_star": "erfscope.workflows",
-    "predict_fov": "erfscope.workflows",
+    "compute_erf": "erfscope.workflows.compute",
+    "fit_gaussian": "erfscope.workflows.maps",
+    "load_erf": "erfscope.workflows.maps",
+    "measure_star": "erfscope.workflows.maps",
+    "predict_fov": "erfscope.workflows.predict",
     "load_model": "erfscope.checkpoints.load",
     "open_dataset": "erfscope.datasets",
     "recommend_rate": "erfscope.theory",
@@ -64,7 +66,7 @@ def __dir__() -> list[str]:
 def _attach_methods() -> None:
     """Give `ErfMap` its `save` and `plot`: records know neither files nor figures, the façade does."""
     from erfscope.records import ErfMap
-    from erfscope.workflows import plot_erf, save_erf
+    from erfscope.workflows.maps import plot_erf, save_erf
 
     ErfMap.save = save_erf  # type: ignore[attr-defined]
     ErfMap.plot = plot_erf  # type: ignore[attr-defined]

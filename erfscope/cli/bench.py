@@ -18,7 +18,7 @@ from erfscope.cli.parameters import SIZE, network_options
 @output_options
 def bench_command(output: Output, /, **options: Any) -> None:
     """Time the engine against plain autograd, image by image, on this machine."""
-    from erfscope.workflows import bench
+    from erfscope.workflows.bench import bench
 
     report = asdict(bench(**options))
 

@@ -44,7 +44,7 @@ def compute_command(output: Output, /, **options: Any) -> None:
     erfscope compute --model deeplabv3 --data cityscapes --root /data/cityscapes
     erfscope compute --model deeplabv3 --backbone resnet18 --data synthetic-leaves --images 16
     """
-    from erfscope.workflows import compute_to_file
+    from erfscope.workflows.compute import compute_to_file
 
     out: Path = options["out"]
     erf = compute_to_file(warn=output.warn, progress=output.progress, **options)

@@ -19,7 +19,7 @@ from erfscope.cli.output import Output, output_options, print_facts
 @output_options
 def demo_command(output: Output, out: Path, images: int, size: int, overwrite: bool) -> None:
     """Show it all on built-in images: DeepLabV3's map, its star measured, a Gaussian, and figures."""
-    from erfscope.workflows import demo
+    from erfscope.workflows.demo import demo
 
     result = demo(
         out, images=images, size=size, overwrite=overwrite, warn=output.warn, progress=output.progress

@@ -20,7 +20,7 @@ def import_command(
     output: Output, array: Path, out: Path, unit: tuple[int, int] | str | None, overwrite: bool
 ) -> None:
     """Make the map OUT (.h5) of ARRAY (.npy): (H, W), or (G, H, W) partial sums over image groups."""
-    from erfscope.workflows import import_array
+    from erfscope.workflows.maps import import_array
 
     if isinstance(unit, str):
         raise click.BadParameter(f"{unit!r} is no pixel; an array has no layers", param_hint="--unit")
@@ -36,7 +36,7 @@ def import_command(
 def export_command(output: Output, file: Path, out: Path, overwrite: bool) -> None:
     """Write the map FILE as OUT: .npy, .csv, .tiff (float32) or .png (16-bit grey, linear)."""
     from erfscope.store.exchange import export_map
-    from erfscope.workflows import load_erf
+    from erfscope.workflows.maps import load_erf
 
     export_map(load_erf(file), out, overwrite=overwrite)
     output.result({"file": str(file), "out": str(out)}, lambda: click.echo(str(out)))

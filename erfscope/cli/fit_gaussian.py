@@ -14,7 +14,7 @@ from erfscope.cli.output import Output, output_options, print_table
 @output_options
 def fit_gaussian_command(output: Output, files: tuple[Path, ...], shape: str) -> None:
     """Fit a 2D Gaussian with an offset to each map FILE (erf.h5); beside it, one as the study fitted it."""
-    from erfscope.workflows import fit_gaussian, load_erf
+    from erfscope.workflows.maps import fit_gaussian, load_erf
 
     results: list[dict[str, Any]] = [
         {"file": str(file), **fit_gaussian(load_erf(file), shape).summary()}

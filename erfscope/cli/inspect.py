@@ -14,7 +14,7 @@ from erfscope.cli.output import Output, output_options, print_facts
 @output_options
 def inspect_command(output: Output, file: Path) -> None:
     """Tell what the map FILE (erf.h5) holds and how it came about. With -v the engine's plan as well."""
-    from erfscope.workflows import load_erf
+    from erfscope.workflows.maps import load_erf
 
     erf = load_erf(file)
     summary = {"file": str(file), **erf.summary(), "image_list": [asdict(record) for record in erf.records]}

@@ -18,7 +18,7 @@ MAP_FILE = click.Path(path_type=Path)
 def plot_command(output: Output, file: Path, out: Path | None, scale: str, overwrite: bool) -> None:
     """Draw the map FILE (erf.h5): axes in pixels, the unit marked, the weights named."""
     from erfscope.report.figures import draw_map, save_figure
-    from erfscope.workflows import load_erf
+    from erfscope.workflows.maps import load_erf
 
     figure_file = out or file.with_suffix(".png")
     save_figure(draw_map(load_erf(file), scale=scale), figure_file, overwrite=overwrite)

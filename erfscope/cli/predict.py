@@ -23,7 +23,7 @@ def predict_command(output: Output, /, **options: Any) -> None:
     erfscope predict --model deeplabv3 --size 769
     erfscope predict --model fcn-d6 --size 512x1024 --json
     """
-    from erfscope.workflows import predict_file
+    from erfscope.workflows.predict import predict_file
 
     prediction = predict_file(**options)
     summary = prediction.summary()

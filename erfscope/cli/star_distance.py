@@ -17,7 +17,7 @@ def star_distance_command(output: Output, files: tuple[Path, ...]) -> None:
     Plain peak finding: blobs must stand apart. End to end adds the study's 32 px, or the measured blob
     width at half maximum.
     """
-    from erfscope.workflows import compare_with_prediction, load_erf, measure_star
+    from erfscope.workflows.maps import compare_with_prediction, load_erf, measure_star
 
     results: list[dict[str, Any]] = []
     for file in files or (Path("erf.h5"),):

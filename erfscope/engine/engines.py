@@ -23,7 +23,7 @@ from erfscope.engine.target import unit_map
 from erfscope.errors import ComputeError
 from erfscope.graph.capture import Captured, capture
 from erfscope.graph.fold import fold_batch_norms
-from erfscope.graph.predict import predict
+from erfscope.graph.fov.predict import predict
 from erfscope.graph.program import Program
 from erfscope.graph.prune import prune
 from erfscope.graph.regions import whole

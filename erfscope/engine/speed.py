@@ -16,9 +16,9 @@ from erfscope.engine.plan import make_plan
 from erfscope.engine.precision import PRECISIONS
 from erfscope.engine.run import limited_threads
 from erfscope.engine.target import Target, unit_map
-from erfscope.graph.gathered import GatheredConvolution, GatheredProduct
-from erfscope.graph.image_steps import ImageConvolution
-from erfscope.graph.steps import Convolution
+from erfscope.graph.steps.basic import Convolution
+from erfscope.graph.steps.gathered import GatheredConvolution, GatheredProduct
+from erfscope.graph.steps.image import ImageConvolution
 
 # A convolution as large as the backbone's usual ones, whose rate stands for the machine's peak.
 _PEAK_CHANNELS, _PEAK_SIDE = 512, 97

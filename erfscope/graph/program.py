@@ -8,7 +8,7 @@ import torch
 from torch.fx import Node
 
 from erfscope.graph.regions import Region, Selection
-from erfscope.graph.steps import Step
+from erfscope.graph.steps.basic import Step
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from torch.fx import Node
 
 from erfscope.graph.capture import Captured
 from erfscope.graph.flow import evaluate_constants
-from erfscope.graph.image_steps import sum_channels
 from erfscope.graph.program import Instruction, Program
 from erfscope.graph.regions import Region, Selection, select, union, whole
 from erfscope.graph.rules.piece import Operation, Piece
 from erfscope.graph.rules.table import find_piece
+from erfscope.graph.steps.image import sum_channels
 
 
 def prune(captured: Captured, wanted: Region, *, channel_sum: bool = False) -> Program:

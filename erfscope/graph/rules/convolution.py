@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from erfscope.graph.gathered import GatheredConvolution, GatheredProduct
 from erfscope.graph.reading import ByAxis, Everything, Same, Taps
 from erfscope.graph.regions import Index, Region, hull, is_range
 from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule, pair
-from erfscope.graph.steps import Autograd, Convolution, Step
+from erfscope.graph.steps.basic import Autograd, Convolution, Step
+from erfscope.graph.steps.gathered import GatheredConvolution, GatheredProduct
 
 # Output positions an axis up to which the taps are gathered and multiplied: a convolution that small costs
 # more in laying out its weights than in computing, and a dilated one reads far more than its taps.

@@ -10,7 +10,7 @@ from torch.fx.node import map_arg
 
 from erfscope.graph.reading import Reading
 from erfscope.graph.regions import Region, select, whole
-from erfscope.graph.steps import Autograd, Step
+from erfscope.graph.steps.basic import Autograd, Step
 
 
 @dataclass(frozen=True)

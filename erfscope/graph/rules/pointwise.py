@@ -2,9 +2,9 @@
 
 from erfscope.graph.reading import AxisReading, ByAxis, Everything, Only, Same
 from erfscope.graph.regions import Region
-from erfscope.graph.relu import Relu
 from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule, call_on_parts, operand_regions
-from erfscope.graph.steps import Add
+from erfscope.graph.steps.basic import Add
+from erfscope.graph.steps.relu import Relu
 
 
 def broadcast_axes(shape: tuple[int, ...], out: tuple[int, ...]) -> tuple[AxisReading, ...]:

@@ -9,7 +9,7 @@ from erfscope.graph.reading import AxisReading, ByAxis, Only, Reshaped, Same, Ta
 from erfscope.graph.regions import Index, Region, is_range, shape_of
 from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule, call_on_parts, operand_regions
 from erfscope.graph.rules.pointwise import broadcast_axes
-from erfscope.graph.steps import Autograd, Concatenate, Step
+from erfscope.graph.steps.basic import Autograd, Concatenate, Step
 
 
 def permute(operation: Operation) -> Readings | None:

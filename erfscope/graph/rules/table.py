@@ -11,7 +11,7 @@ from erfscope.graph.reading import Reading
 from erfscope.graph.regions import Region, whole
 from erfscope.graph.rules import convolution, mixing, pointwise, resampling, shapes
 from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule
-from erfscope.graph.steps import Autograd
+from erfscope.graph.steps.basic import Autograd
 
 aten = torch.ops.aten
 

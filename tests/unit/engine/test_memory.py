@@ -13,7 +13,7 @@ from erfscope.engine.engines import choose_engine
 from erfscope.engine.memory import kept_memory
 from erfscope.engine.plan import make_plan
 from erfscope.engine.target import Target
-from erfscope.graph import relu
+from erfscope.graph.steps import relu
 
 
 class LiveBytes(TorchDispatchMode):

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from erfscope.graph.capture import capture
 from erfscope.graph.flow import trace
 from erfscope.graph.fold import fold_batch_norms
+from erfscope.graph.fov.receptive_field import receptive_field
 from erfscope.graph.prune import prune
-from erfscope.graph.receptive_field import receptive_field
 from erfscope.graph.regions import whole
 
 SIZE = (29, 34)

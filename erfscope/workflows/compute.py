@@ -1,4 +1,4 @@
-"""What joins several rooms, one page each, top to bottom."""
+"""From a network and images to a map."""
 
 import platform
 import shlex
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,34 +21,22 @@ from erfscope.datasets import open_dataset
 from erfscope.engine.batch import fit_batch
 from erfscope.engine.deviation import IMAGES as DEVIATION_IMAGES
 from erfscope.engine.deviation import measure_deviation
-from erfscope.engine.engines import capture_unit_map, choose_engine, first_line
+from erfscope.engine.engines import choose_engine
 from erfscope.engine.groups import deal_groups
 from erfscope.engine.memory import peak_memory
 from erfscope.engine.plan import EnginePlan, make_plan
 from erfscope.engine.precision import REDUCED
 from erfscope.engine.run import Progress, Sums, accumulate
 from erfscope.engine.source import Images, open_source
-from erfscope.engine.speed import SpeedReport, measure_speed
-from erfscope.engine.target import Target, parse_target
-from erfscope.errors import ComputeError
-from erfscope.graph.predict import predict
-from erfscope.measure import gaussian, star
+from erfscope.engine.target import parse_target
 from erfscope.records import (
     ErfMap,
-    FovPrediction,
-    GaussianFit,
     ModelOrigin,
-    StarMeasurement,
     Unit,
     WeightsReport,
 )
-from erfscope.store.exchange import map_from_array, read_array
-from erfscope.store.read import read_map
 from erfscope.store.replace import prepare_target
 from erfscope.store.write import bytes_for, write_map
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 REPLICATES = 16
 MAX_SKIPPED = 0.01
@@ -213,152 +201,6 @@ def compute_to_file(
     limits = _pick(options, "replicates", "max_skipped", "seed")
     with progress(model, len(images)) as shown:
         erf = compute_erf(network, images, at=options["unit"], progress=shown, **choices, **limits)
-    write_map(erf, out, overwrite=overwrite)
-    return erf
-
-
-def predict_fov(
-    model: nn.Module,
-    size: int | tuple[int, int],
-    *,
-    at: tuple[int, int] | str | None = None,
-    resize: bool = True,
-) -> FovPrediction:
-    """Predict from a network's graph what a unit sees: receptive field, lattice, rates for this size.
-
-    Parameters
-    ----------
-    model
-        Any module that maps (N, 3, H, W) to logits; its weights don't matter.
-    size
-        (H, W) of the image, or the side of a square one, px.
-    at, resize
-        The unit, as in `compute_erf`.
-
-    Raises
-    ------
-    ComputeError
-        The network can't be captured as a graph, or doesn't run at that size.
-    """
-    height, width = (size, size) if isinstance(size, int) else size
-    plan = make_plan(
-        model,
-        (height, width),
-        formula="paper",
-        target=Target("logits"),
-        at=at,
-        resize=resize,
-        precision="float32",
-        device="cpu",
-        batch_size=1,
-        workers=0,
-    )
-    try:
-        captured = capture_unit_map(model, plan)
-    except Exception as error:  # torch raises anything for what it can't capture
-        raise ComputeError(f"{plan.model} can't be captured as a graph: {first_line(error)}") from error
-    return predict(captured, plan.unit, plan.model, receptive_fields=True)
-
-
-def predict_file(
-    *, model: str, size: tuple[int, int], unit: tuple[int, int] | str | None, **options: Any
-) -> FovPrediction:
-    """Predict for a network by its name, a checkpoint's if one is given; see `predict_fov`."""
-    return predict_fov(load_model(model, **options), size, at=unit)
-
-
-def bench(
-    *, model: str, size: tuple[int, int], repeats: int, precision: str, device: str, **options: Any
-) -> SpeedReport:
-    """Time a catalogue network's engine against plain autograd; see `engine.speed.measure_speed`."""
-    network = load_model(model, **options)
-    return measure_speed(network, size, repeats=repeats, precision=precision, device=device)
-
-
-def demo(
-    out: Path,
-    *,
-    images: int,
-    size: int,
-    overwrite: bool,
-    warn: Callable[[str], None],
-    progress: Callable[[str, int], AbstractContextManager[Progress]],
-) -> dict[str, Any]:
-    """Compute, draw and measure the star of an untrained DeepLabV3 on synthetic leaves, into folder `out`.
-
-    Returns
-    -------
-    dict
-        JSON-able: map, figures, star, gaussian, images, seconds.
-    """
-    path, figures = out / "erf.h5", [out / "erf-log.png", out / "erf-power.png"]
-    for target in (path, *figures):
-        prepare_target(target, overwrite=overwrite)
-    model = load_model("deeplabv3", backbone="resnet18", output_stride=8)
-    warn("the demo's network stands on random weights; its star comes from its atrous rates alone")
-    dataset = open_dataset("synthetic-leaves", images=images, size=size, labels=False)
-    with progress("demo", images) as shown:
-        erf = compute_erf(model, dataset, progress=shown)
-    write_map(erf, path, overwrite=overwrite)
-    for figure in figures:
-        plot_erf(erf, figure, scale=figure.stem.removeprefix("erf-"))
-    return {
-        "map": str(path),
-        "figures": [str(figure) for figure in figures],
-        "images": erf.images,
-        "seconds": erf.provenance["seconds"],
-        "star": measure_star(erf).summary(),
-        "gaussian": fit_gaussian(erf).summary(),
-    }
-
-
-def load_erf(path: str | Path) -> ErfMap:
-    """Read a map file; see `store.read.read_map`."""
-    return read_map(Path(path))
-
-
-def save_erf(erf: ErfMap, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write a map file, whole or not at all; `MapError` if it exists and `overwrite` is False."""
-    write_map(erf, Path(path), overwrite=overwrite)
-
-
-def plot_erf(erf: ErfMap, path: str | Path | None = None, *, scale: str = "log") -> "Figure":
-    """Draw the map on a "log", "linear" or "power" scale; with `path` also write it (PNG, PDF, SVG)."""
-    from erfscope.report.figures import draw_map, save_figure  # matplotlib only where it is wanted
-
-    figure = draw_map(erf, scale=scale)
-    if path is not None:
-        save_figure(figure, Path(path), overwrite=True)
-    return figure
-
-
-def measure_star(erf: ErfMap) -> StarMeasurement:
-    """Find the star in a map and measure its arms; see `measure.star.measure_star`."""
-    return star.measure_star(erf.erf, erf.origin, erf.replicates)
-
-
-def compare_with_prediction(erf: ErfMap, star: StarMeasurement) -> dict[str, float | None]:
-    """Hold a measured star against what the network's graph predicted when the map was computed.
-
-    Returns
-    -------
-    dict
-        predicted_center_to_center_px, and relative_error = (measured − predicted) / predicted.
-    """
-    predicted = (erf.provenance.get("prediction") or {}).get("center_to_center_px")
-    measured = star.center_to_center_px
-    error = (measured - predicted) / predicted if predicted and measured is not None else None
-    return {"predicted_center_to_center_px": predicted, "relative_error": error}
-
-
-def fit_gaussian(erf: ErfMap, shape: str = "axis-aligned") -> GaussianFit:
-    """Fit a 2D Gaussian to a map; see `measure.gaussian.fit_gaussian`."""
-    return gaussian.fit_gaussian(erf.erf, erf.origin, shape)
-
-
-def import_array(array: Path, out: Path, *, unit: tuple[int, int] | None, overwrite: bool) -> ErfMap:
-    """Make the map file `out` of a `.npy` array; see `store.exchange.map_from_array`."""
-    erf = map_from_array(read_array(array), unit, str(array))
     write_map(erf, out, overwrite=overwrite)
     return erf
 

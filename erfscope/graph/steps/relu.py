@@ -2,7 +2,7 @@
 
 import torch
 
-from erfscope.graph.steps import Gradients, Step
+from erfscope.graph.steps.basic import Gradients, Step
 
 #: Elements from which one byte each is kept instead of four. It costs some 4 % of the time where most of the
 #: memory is; small maps are not worth it.

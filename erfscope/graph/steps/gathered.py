@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from erfscope.graph.steps import Convolution, Gradients, Step
+from erfscope.graph.steps.basic import Convolution, Gradients, Step
 
 #: Positions of the taps among the inputs, and 1 or 0 for taps inside and outside of the map.
 Taps = tuple[torch.Tensor, torch.Tensor]

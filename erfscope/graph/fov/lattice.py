@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch.fx import Node
 
-from erfscope.graph.atrous import AtrousConvolution, AtrousHead
 from erfscope.graph.flow import Flow
-from erfscope.graph.places import Places
+from erfscope.graph.fov.atrous import AtrousConvolution, AtrousHead
+from erfscope.graph.fov.places import Places
 from erfscope.graph.reading import Mask
 from erfscope.graph.regions import Index
 from erfscope.records import FloatArray

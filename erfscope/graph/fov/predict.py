@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from erfscope.graph.atrous import AtrousHead, find_atrous_head
 from erfscope.graph.capture import Captured
 from erfscope.graph.flow import trace
-from erfscope.graph.lattice import Lattice, find_lattice, locate_unit
-from erfscope.graph.places import place_cells
+from erfscope.graph.fov.atrous import AtrousHead, find_atrous_head
+from erfscope.graph.fov.lattice import Lattice, find_lattice, locate_unit
+from erfscope.graph.fov.places import place_cells
+from erfscope.graph.fov.receptive_field import local_receptive_field, receptive_field
 from erfscope.graph.reading import Mask
-from erfscope.graph.receptive_field import local_receptive_field, receptive_field
 from erfscope.records import FovPrediction, Unit
 from erfscope.theory import END_TO_END_MARGIN_PX, fit_rates
 

@@ -4,7 +4,7 @@ import numpy as np
 from torch.fx import Node
 
 from erfscope.graph.flow import Flow, Read
-from erfscope.graph.places import Places, own_axis
+from erfscope.graph.fov.places import Places, own_axis
 from erfscope.graph.reading import ByAxis, Everything, Mask, Reading, Same
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
-from erfscope.graph.steps import Convolution, Gradients, Step
+from erfscope.graph.steps.basic import Convolution, Gradients, Step
 
 
 def sum_channels(step: Step, is_image: Sequence[bool]) -> Step:

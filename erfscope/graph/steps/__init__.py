@@ -1,0 +1,1 @@
+"""What a program is made of: steps that compute one tensor forward and pass its gradient backward."""

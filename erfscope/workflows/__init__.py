@@ -1,0 +1,1 @@
+"""What joins several rooms, one page each, top to bottom."""

@@ -1,0 +1,65 @@
+"""From a network alone to what it sees."""
+
+from typing import Any
+
+from torch import nn
+
+from erfscope.checkpoints.load import load_model
+from erfscope.engine.engines import capture_unit_map, first_line
+from erfscope.engine.plan import make_plan
+from erfscope.engine.target import Target
+from erfscope.errors import ComputeError
+from erfscope.graph.fov.predict import predict
+from erfscope.records import (
+    FovPrediction,
+)
+
+
+def predict_fov(
+    model: nn.Module,
+    size: int | tuple[int, int],
+    *,
+    at: tuple[int, int] | str | None = None,
+    resize: bool = True,
+) -> FovPrediction:
+    """Predict from a network's graph what a unit sees: receptive field, lattice, rates for this size.
+
+    Parameters
+    ----------
+    model
+        Any module that maps (N, 3, H, W) to logits; its weights don't matter.
+    size
+        (H, W) of the image, or the side of a square one, px.
+    at, resize
+        The unit, as in `compute_erf`.
+
+    Raises
+    ------
+    ComputeError
+        The network can't be captured as a graph, or doesn't run at that size.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    plan = make_plan(
+        model,
+        (height, width),
+        formula="paper",
+        target=Target("logits"),
+        at=at,
+        resize=resize,
+        precision="float32",
+        device="cpu",
+        batch_size=1,
+        workers=0,
+    )
+    try:
+        captured = capture_unit_map(model, plan)
+    except Exception as error:  # torch raises anything for what it can't capture
+        raise ComputeError(f"{plan.model} can't be captured as a graph: {first_line(error)}") from error
+    return predict(captured, plan.unit, plan.model, receptive_fields=True)
+
+
+def predict_file(
+    *, model: str, size: tuple[int, int], unit: tuple[int, int] | str | None, **options: Any
+) -> FovPrediction:
+    """Predict for a network by its name, a checkpoint's if one is given; see `predict_fov`."""
+    return predict_fov(load_model(model, **options), size, at=unit)
