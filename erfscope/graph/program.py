@@ -91,7 +91,7 @@ class Program:
             scalars = scalar(output)
             (seed,) = torch.autograd.grad(scalars.sum(), output)
         gradients = _Gradients()
-        gradients.add(self.output, self.output_selection, seed, _Share())
+        gradients.add(self.output, self.output_selection, seed, _FOREIGN)
         for instruction in reversed(self.instructions):
             gradient, share = gradients.pop(instruction.node)
             if gradient is None:
@@ -100,13 +100,16 @@ class Program:
                 continue
             owned = share.holders == 0
             found = instruction.step.backward(gradient, owned=owned)
-            if not instruction.step.passes_gradient:
+            passed = instruction.step.passes_gradient
+            if not passed:
                 share = _Share() if instruction.step.owns(owned=owned) else _FOREIGN
+            share.holders += passed  # while it is handed out, nobody writes to it
             for (source, _), selection, part in zip(
                 instruction.operands, instruction.returns, found, strict=True
             ):
                 if part is not None:
                     gradients.add(source, selection, part, share)
+            share.holders -= passed
             del gradient, found, part  # or each would live on beside the next
         gradient, _ = gradients.pop(self.image)
         if gradient is None:

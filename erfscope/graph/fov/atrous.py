@@ -81,9 +81,9 @@ def find_atrous_head(flow: Flow) -> AtrousHead | None:
 
 
 def _window(flow: Flow, node: Node) -> AtrousConvolution | None:
-    """Return a convolution's offsets in cells; None for a 1×1 one or one that strides."""
-    (read,) = flow.reads[node]
-    if not isinstance(read.reading, ByAxis):
+    """Return a convolution's offsets in cells; None for a 1×1 one, one that strides, or moving weights."""
+    read, *others = flow.reads[node]
+    if others or not isinstance(read.reading, ByAxis):
         return None
     taps = [axis.positions for axis in read.reading.axes[2:] if isinstance(axis, Taps)]
     if len(taps) != 2 or max(tap.shape[1] for tap in taps) == 1:

@@ -95,6 +95,15 @@ OPERATIONS = {
     "nearest": resize(size=(70, 33)),
     "nearest, scale factor": resize(scale_factor=1.3),
     "residual": Between(lambda x, c: (c(x) + x).relu(), nn.Conv2d(4, 4, 3, padding=1)),
+    "sums of shared terms": Between(
+        lambda x, c: ((y := c(x)) + x) + (x + y).view(x.shape) + (y + x.view(x.shape)), nn.Conv2d(4, 4, 1)
+    ),
+    "sums in a knot": Between(
+        lambda x, c: (a := (y := c(x)) + x) + (b := x + a) + (y + b) + x.view(x.shape), nn.Conv2d(4, 4, 1)
+    ),
+    "sum after a view": Between(
+        lambda x, c: (y := c(x)).view(x.shape).view(x.shape) + x + (x + y).tanh(), nn.Conv2d(4, 4, 1)
+    ),
     "twice itself": Between(lambda x: x + x),
     "in place": Between(lambda x, c: F.relu_(c(x).add_(x)) * 2, nn.Conv2d(4, 4, 3, padding=1)),
     "in place on a shared tensor": Between(lambda x, c: (y := c(x)).relu_() + y, nn.Conv2d(4, 4, 1)),
