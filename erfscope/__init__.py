@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from erfscope.checkpoints.load import load_model
     from erfscope.datasets import open_dataset
     from erfscope.errors import ErfscopeError
-    from erfscope.records import ErfMap, FovPrediction
+    from erfscope.records.erf_map import ErfMap
+    from erfscope.records.prediction import FovPrediction
     from erfscope.theory import recommend_rate
     from erfscope.workflows.compute import compute_erf
     from erfscope.workflows.maps import fit_gaussian, load_erf, measure_star
@@ -38,9 +39,9 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "ErfMap": "erfscope.records",
+    "ErfMap": "erfscope.records.erf_map",
     "ErfscopeError": "erfscope.errors",
-    "FovPrediction": "erfscope.records",
+    "FovPrediction": "erfscope.records.prediction",
     "compute_erf": "erfscope.workflows.compute",
     "fit_gaussian": "erfscope.workflows.maps",
     "load_erf": "erfscope.workflows.maps",
@@ -65,7 +66,7 @@ def __dir__() -> list[str]:
 
 def _attach_methods() -> None:
     """Give `ErfMap` its `save` and `plot`: records know neither files nor figures, the façade does."""
-    from erfscope.records import ErfMap
+    from erfscope.records.erf_map import ErfMap
     from erfscope.workflows.maps import plot_erf, save_erf
 
     ErfMap.save = save_erf  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import erfscope
-from erfscope.records import ErfMap
+from erfscope.records.erf_map import ErfMap
 from erfscope.zoo.catalog import build_network, resolve_options
 
 mpl.use("agg")

@@ -7,7 +7,7 @@ from typing import Any
 from erfscope.checkpoints.matching import comparable, load_weights, nearest_entry
 from erfscope.checkpoints.reading import file_sha256, read_state_dict
 from erfscope.errors import CheckpointError, NetworkError
-from erfscope.records import ModelOrigin, WeightsReport
+from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.zoo.catalog import NetworkOptions, build_network, build_skeleton, resolve_options
 from erfscope.zoo.segmentor import Segmentor
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from erfscope.checkpoints.reading import StateDict
 from erfscope.errors import CheckpointError
-from erfscope.records import WeightsReport
+from erfscope.records.network import WeightsReport
 from erfscope.zoo.backbones.resnet import RESNETS
 from erfscope.zoo.catalog import CATALOG, build_skeleton, resolve_options
 

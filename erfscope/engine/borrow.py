@@ -19,8 +19,8 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Iter
 
     Modes, `requires_grad`, the very storage of every parameter and buffer, and what a network caches in
     its attributes (in another precision, or fake, while borrowed) come back afterwards; what its methods
-    cache by `functools.lru_cache` is forgotten. Frozen
-    parameters save autograd from keeping the activations that only weight gradients need.
+    cache by `functools.lru_cache` is forgotten. Frozen parameters save autograd from keeping the
+    activations that only weight gradients need.
     """
     attributes = [(module, _remember(module)) for module in model.modules()]
     caches = _method_caches(model)

@@ -21,7 +21,8 @@ from erfscope.engine.plan import EnginePlan
 from erfscope.engine.precision import PRECISIONS, arithmetic
 from erfscope.engine.target import unit_map
 from erfscope.errors import ComputeError
-from erfscope.graph.capture import Captured, capture
+from erfscope.graph.capture import capture
+from erfscope.graph.flow import Flow, trace
 from erfscope.graph.fold import fold_batch_norms
 from erfscope.graph.fov.predict import predict
 from erfscope.graph.program import Program
@@ -64,20 +65,24 @@ def choose_engine(model: nn.Module, plan: EnginePlan, wanted: str = "auto") -> t
         raise ComputeError(f"no engine is called {wanted!r}; expected {', '.join(ENGINES)}")
     dense = DenseEngine(model, plan)
     use_graph = wanted != "dense" and plan.graph_allowed
+    # Torch raises anything for what it can't capture, and a rule may meet arguments that it doesn't know.
     try:
-        captured = capture_unit_map(model, plan)
-        # Also for plain autograd: offsets in the map count from the unit's projected center.
-        plan = replace(plan, prediction=predict(captured, plan.unit, plan.model, receptive_fields=False))
-        if not use_graph:
-            return plan, dense
-        program = _prune(captured, plan)
-        flops = _count(program, plan)
+        flow = trace_unit_map(model, plan)
     except ComputeError:
         raise
-    # Torch raises anything for what it can't capture, and a rule may meet arguments that it doesn't know.
     except Exception as error:
-        reason = f"the network can't be captured ({first_line(error)})"[:200]
-        return replace(plan, reason=reason if use_graph else plan.reason), dense
+        return _fall_back(plan, "the network can't be captured", error) if use_graph else plan, dense
+    if flow.output not in {flow.image, *flow.operations}:
+        raise ComputeError(DETACHED)
+    # Also for plain autograd: offsets in the map count from the unit's projected center.
+    plan = replace(plan, prediction=predict(flow, plan.unit, plan.model, receptive_fields=False))
+    if not use_graph:
+        return plan, dense
+    try:
+        program = _prune(flow, plan)
+        flops = _count(program, plan)
+    except Exception as error:
+        return _fall_back(plan, "the graph can't be pruned", error), dense
     unruled = ", ".join(f"{name} ×{count}" for name, count in program.without_rule.items())
     height, width = (len(index) for index in program.image_region[2:])
     reason = f"reads {height}×{width} px of the image" + (f"; no rule for {unruled}" if unruled else "")
@@ -144,8 +149,14 @@ class _UnitMap(nn.Module):
         return unit_map(self.model, images, self.layer, resize=self.resize)
 
 
-def capture_unit_map(model: nn.Module, plan: EnginePlan) -> Captured:
-    """Capture the network up to the map in which the unit lies, with its batch norms folded.
+def _fall_back(plan: EnginePlan, what: str, error: Exception) -> EnginePlan:
+    return replace(plan, reason=f"{what} ({first_line(error)})"[:200])
+
+
+def trace_unit_map(model: nn.Module, plan: EnginePlan) -> Flow:
+    """Capture the network up to the map in which the unit lies, and find what its operations read.
+
+    Batch norms are folded into convolutions.
 
     Raises
     ------
@@ -157,7 +168,7 @@ def capture_unit_map(model: nn.Module, plan: EnginePlan) -> Captured:
         image = torch.zeros(plan.batch_size, 3, *plan.size, device=device, dtype=dtype)
         captured = capture(_UnitMap(model, plan).eval(), image)
         fold_batch_norms(captured)
-    return captured
+    return trace(captured)
 
 
 def first_line(error: Exception) -> str:
@@ -166,10 +177,10 @@ def first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
-def _prune(captured: Captured, plan: EnginePlan) -> Program:
-    batch, values, _, _ = whole(captured.output.meta["val"].shape)
+def _prune(flow: Flow, plan: EnginePlan) -> Program:
+    batch, values, _, _ = whole(flow.output.meta["val"].shape)
     unit = (np.array([plan.unit.y]), np.array([plan.unit.x]))
-    return prune(captured, (batch, values, *unit), channel_sum=not FORMULAS[plan.formula].clip_channels)
+    return prune(flow, (batch, values, *unit), channel_sum=not FORMULAS[plan.formula].clip_channels)
 
 
 def _count(program: Program, plan: EnginePlan) -> int:

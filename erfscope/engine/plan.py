@@ -11,7 +11,9 @@ from erfscope.engine.precision import PRECISIONS
 from erfscope.engine.probe import probe
 from erfscope.engine.target import Target, check_target, find_layer
 from erfscope.errors import ComputeError
-from erfscope.records import FovPrediction, ModelOrigin, Unit
+from erfscope.records.network import ModelOrigin
+from erfscope.records.prediction import FovPrediction
+from erfscope.records.unit import Unit
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from erfscope.engine.memory import kept_memory
 from erfscope.engine.plan import EnginePlan
 from erfscope.engine.precision import PRECISIONS
 from erfscope.errors import ComputeError
-from erfscope.records import ImageRecord
+from erfscope.records.erf_map import ImageRecord
 
 Progress = Callable[[int, int], None]
 Item = tuple[Sample | SkippedImage, int]

@@ -7,7 +7,7 @@ from torch.fx import Node
 
 from erfscope.graph.capture import Captured
 from erfscope.graph.reading import Reading
-from erfscope.graph.rules.piece import Operation
+from erfscope.graph.rules.piece import Operation, Readings
 from erfscope.graph.rules.table import find_readings
 
 # Operators that read of their operand nothing but its shape and type.
@@ -28,23 +28,33 @@ class Read:
 
 @dataclass(frozen=True)
 class Flow:
-    """What depends on the image, and how.
+    """What depends on the image, and how; calls in an order in which they can be run.
 
     Attributes
     ----------
+    operations
+        The calls that depend on the image.
+    readings
+        What each reads of its tensor arguments; None where no rule tells.
     reads
-        For each operation that depends on the image, in an order in which they can be run, its operands
-        that do so too.
+        The same, of the arguments alone that depend on the image.
     """
 
     captured: Captured
-    constants: dict[Node, torch.Tensor]
+    operations: dict[Node, Operation]
+    readings: dict[Node, Readings | None]
     reads: dict[Node, tuple[Read, ...]]
 
     @property
     def image(self) -> Node:
         """The node of the image."""
         return self.captured.image
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        device: torch.device = self.image.meta["val"].device
+        return device
 
     @property
     def output(self) -> Node:
@@ -54,23 +64,26 @@ class Flow:
 
 def trace(captured: Captured) -> Flow:
     """Find what every operation between the image and the output reads."""
-    constants = evaluate_constants(captured)
-    reads = {}
-    for node in captured.calls:
-        if node in constants:
-            continue
-        operation = Operation.of(node, constants, captured.image.meta["val"].device)
-        readings = find_readings(operation)
-        reads[node] = tuple(
-            Read(tensor, None if readings is None else readings[i])
-            for i, tensor in enumerate(operation.tensors)
-            if tensor not in constants
-        )
-    return Flow(captured, constants, reads)
+    constants = _evaluate_constants(captured)
+    device = captured.image.meta["val"].device
+    operations = {
+        node: Operation.of(node, constants, device) for node in captured.calls if node not in constants
+    }
+    readings = {node: find_readings(operation) for node, operation in operations.items()}
+    reads = {node: _pick_operands(operations[node], found) for node, found in readings.items()}
+    return Flow(captured, operations, readings, reads)
+
+
+def _pick_operands(operation: Operation, readings: Readings | None) -> tuple[Read, ...]:
+    return tuple(
+        Read(tensor, None if readings is None else readings[i])
+        for i, tensor in enumerate(operation.tensors)
+        if tensor not in operation.constants
+    )
 
 
 @torch.no_grad()
-def evaluate_constants(captured: Captured) -> dict[Node, torch.Tensor]:
+def _evaluate_constants(captured: Captured) -> dict[Node, torch.Tensor]:
     """Values of all nodes that don't depend on what is in the image."""
     constants = dict(captured.constants)
 

@@ -6,68 +6,54 @@ import numpy as np
 import torch
 from torch.fx import Node
 
-from erfscope.graph.capture import Captured
-from erfscope.graph.flow import evaluate_constants
+from erfscope.graph.flow import Flow
 from erfscope.graph.program import Instruction, Program
 from erfscope.graph.regions import Region, Selection, select, union, whole
-from erfscope.graph.rules.piece import Operation, Piece
+from erfscope.graph.rules.piece import Piece
 from erfscope.graph.rules.table import find_piece
 from erfscope.graph.steps.image import sum_channels
 
 
-def prune(captured: Captured, wanted: Region, *, channel_sum: bool = False) -> Program:
+def prune(flow: Flow, wanted: Region, *, channel_sum: bool = False) -> Program:
     """Plan the computation of a region of the output and of nothing that it doesn't need.
 
     With `channel_sum` the gradient is summed over the image's channels.
     """
-    constants = evaluate_constants(captured)
-    device = captured.image.meta["val"].device
-    demands: dict[Node, Region] = {captured.output: wanted}
-    pieces: dict[Node, tuple[Operation, Piece]] = {}
-    unruled: set[Node] = set()
-    for node in reversed(captured.calls):
+    demands: dict[Node, Region] = {flow.output: wanted}
+    pieces: dict[Node, Piece] = {}
+    for node, operation in reversed(flow.operations.items()):
         if node not in demands:
             continue
-        operation = Operation.of(node, constants, device)
-        piece, ruled = find_piece(operation, demands[node])
-        pieces[node] = operation, piece
-        if not ruled:
-            unruled.add(node)
-        for operand, region in zip(operation.operands, piece.inputs, strict=True):
+        pieces[node] = find_piece(operation, flow.readings[node], demands[node])
+        for operand, region in zip(operation.operands, pieces[node].inputs, strict=True):
             demands[operand] = union(demands.get(operand), region)
-    image_region, shape = demands[captured.image], captured.image.meta["val"].shape
-    held = {node: piece.result for node, (_, piece) in pieces.items()} | {captured.image: image_region}
-    order = [node for node in captured.calls if node in pieces]
+    image_region, shape, device = demands[flow.image], flow.image.meta["val"].shape, flow.device
+    held = {node: piece.result for node, piece in pieces.items()} | {flow.image: image_region}
     return Program(
-        image=captured.image,
-        output=captured.output,
-        instructions=_instructions(order, pieces, held, captured, unruled, channel_sum=channel_sum),
+        image=flow.image,
+        output=flow.output,
+        instructions=_instructions(flow, pieces, held, channel_sum=channel_sum),
         image_region=image_region,
         output_region=wanted,
         image_selection=select(whole(shape), image_region, device),
         image_return=_select_sum(whole(shape), image_region, device, channel_sum=channel_sum),
-        output_selection=select(held[captured.output], wanted, device),
+        output_selection=select(held[flow.output], wanted, device),
     )
 
 
 def _instructions(
-    order: list[Node],
-    pieces: dict[Node, tuple[Operation, Piece]],
-    held: dict[Node, Region],
-    captured: Captured,
-    unruled: set[Node],
-    *,
-    channel_sum: bool,
+    flow: Flow, pieces: dict[Node, Piece], held: dict[Node, Region], *, channel_sum: bool
 ) -> tuple[Instruction, ...]:
-    output, device = captured.output, captured.image.meta["val"].device
+    order = [(node, operation) for node, operation in flow.operations.items() if node in pieces]
+    output, device = flow.output, flow.device
     last: dict[Node, Node] = {}
-    for node in order:
-        last.update(dict.fromkeys(pieces[node][0].operands, node))
+    for node, operation in order:
+        last.update(dict.fromkeys(operation.operands, node))
     last.pop(output, None)
-    readers = Counter(operand for node in order for operand in pieces[node][0].operands)
+    readers = Counter(operand for _, operation in order for operand in operation.operands)
     instructions = []
-    for node in order:
-        operation, piece = pieces[node]
+    for node, operation in order:
+        piece = pieces[node]
         step = piece.step()
         cuts = tuple(
             (operand, select(held[operand], region, device))
@@ -77,14 +63,14 @@ def _instructions(
         if step.may_overwrite and first in pieces and readers[first] == 1 and first is not output:
             step.overwrite = _keeps_no_result(first) and cuts[0][1].is_all
         returns = tuple(selection for _, selection in cuts)
-        if channel_sum and captured.image in operation.operands:
-            step = sum_channels(step, [operand is captured.image for operand in operation.operands])
+        if channel_sum and flow.image in operation.operands:
+            step = sum_channels(step, [operand is flow.image for operand in operation.operands])
             returns = tuple(
-                _select_sum(held[operand], region, device, channel_sum=operand is captured.image)
+                _select_sum(held[operand], region, device, channel_sum=operand is flow.image)
                 for operand, region in zip(operation.operands, piece.inputs, strict=True)
             )
         free = tuple(value for value, reader in last.items() if reader is node)
-        instructions.append(Instruction(node, step, cuts, returns, free, node not in unruled))
+        instructions.append(Instruction(node, step, cuts, returns, free, flow.readings[node] is not None))
     return tuple(instructions)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from erfscope.graph.regions import Index, Region, shape_of, whole
-from erfscope.records import FloatArray
+from erfscope.records.arrays import FloatArray
 
 #: (…) True where a position is read; an axis of length 1 means all positions along it alike.
 Mask = npt.NDArray[np.bool_]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from erfscope.records import FloatArray
+from erfscope.records.arrays import FloatArray
 
 MIN_GROUPS = 8
 

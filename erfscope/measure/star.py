@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from erfscope.measure.jackknife import jackknife_stderr
-from erfscope.records import Arm, FloatArray, Ring, StarMeasurement
+from erfscope.records.arrays import FloatArray
+from erfscope.records.measurement import Arm, Ring, StarMeasurement
 
 #: Direction → sign of its (y, x) offset, y down.
 DIRECTIONS = {

@@ -9,7 +9,8 @@ from matplotlib.colors import LogNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
 
 from erfscope.errors import MapError
-from erfscope.records import ErfMap, FloatArray
+from erfscope.records.arrays import FloatArray
+from erfscope.records.erf_map import ErfMap
 from erfscope.store.replace import prepare_target, replacing
 
 FORMATS = (".png", ".pdf", ".svg")

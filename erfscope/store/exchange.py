@@ -8,7 +8,9 @@ import numpy as np
 from PIL import Image
 
 from erfscope.errors import MapError
-from erfscope.records import ErfMap, FloatArray, Unit
+from erfscope.records.arrays import FloatArray
+from erfscope.records.erf_map import ErfMap
+from erfscope.records.unit import Unit
 from erfscope.store.replace import prepare_target, replacing
 
 

@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 
 from erfscope.errors import MapError
-from erfscope.records import ErfMap, ImageRecord, Unit
+from erfscope.records.erf_map import ErfMap, ImageRecord
+from erfscope.records.unit import Unit
 from erfscope.store.write import SCHEMA_VERSION
 
 

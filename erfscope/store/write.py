@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from erfscope.records import ErfMap
+from erfscope.records.erf_map import ErfMap
 from erfscope.store.replace import prepare_target, replacing
 
 SCHEMA_VERSION = 1

@@ -29,12 +29,9 @@ from erfscope.engine.precision import REDUCED
 from erfscope.engine.run import Progress, Sums, accumulate
 from erfscope.engine.source import Images, open_source
 from erfscope.engine.target import parse_target
-from erfscope.records import (
-    ErfMap,
-    ModelOrigin,
-    Unit,
-    WeightsReport,
-)
+from erfscope.records.erf_map import ErfMap
+from erfscope.records.network import ModelOrigin, WeightsReport
+from erfscope.records.unit import Unit
 from erfscope.store.replace import prepare_target
 from erfscope.store.write import bytes_for, write_map
 

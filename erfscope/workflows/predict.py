@@ -5,14 +5,12 @@ from typing import Any
 from torch import nn
 
 from erfscope.checkpoints.load import load_model
-from erfscope.engine.engines import capture_unit_map, first_line
+from erfscope.engine.engines import first_line, trace_unit_map
 from erfscope.engine.plan import make_plan
 from erfscope.engine.target import Target
 from erfscope.errors import ComputeError
 from erfscope.graph.fov.predict import predict
-from erfscope.records import (
-    FovPrediction,
-)
+from erfscope.records.prediction import FovPrediction
 
 
 def predict_fov(
@@ -52,10 +50,10 @@ def predict_fov(
         workers=0,
     )
     try:
-        captured = capture_unit_map(model, plan)
+        flow = trace_unit_map(model, plan)
     except Exception as error:  # torch raises anything for what it can't capture
         raise ComputeError(f"{plan.model} can't be captured as a graph: {first_line(error)}") from error
-    return predict(captured, plan.unit, plan.model, receptive_fields=True)
+    return predict(flow, plan.unit, plan.model, receptive_fields=True)
 
 
 def predict_file(

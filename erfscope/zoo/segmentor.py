@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from erfscope.records import ModelOrigin
+from erfscope.records.network import ModelOrigin
 from erfscope.zoo.backbones.resnet import ResNet
 from erfscope.zoo.blocks import resize_like
 

@@ -10,7 +10,7 @@ from erfscope.graph.fov.atrous import AtrousConvolution, AtrousHead
 from erfscope.graph.fov.places import Places
 from erfscope.graph.reading import Mask
 from erfscope.graph.regions import Index
-from erfscope.records import FloatArray
+from erfscope.records.arrays import FloatArray
 
 DECIMALS = 9  # of places, px
 
@@ -71,11 +71,9 @@ def find_lattice(
     offsets = {flow.output: np.zeros((1, 2), np.int64)}
     fractions = {}
     for node, reads in reversed(flow.reads.items()):
-        mine = offsets.pop(node, None)
-        if mine is None or node is head.source:
-            if mine is not None:
-                offsets[node] = mine
+        if node is head.source or node not in offsets:
             continue
+        mine = offsets.pop(node)
         if node in convolutions:
             taps = (mine[:, None] + convolutions[node].taps).reshape(-1, 2)
             fractions[node] = float(_inside(taps, center, (height, width)).mean())

@@ -7,7 +7,7 @@ from torch.fx import Node
 
 from erfscope.graph.flow import Flow
 from erfscope.graph.reading import ByAxis, Everything, Reading, Same, Taps, reshape_uniform
-from erfscope.records import FloatArray
+from erfscope.records.arrays import FloatArray
 
 
 @dataclass(frozen=True)

@@ -4,32 +4,31 @@ from dataclasses import replace
 
 import numpy as np
 
-from erfscope.graph.capture import Captured
-from erfscope.graph.flow import trace
+from erfscope.graph.flow import Flow
 from erfscope.graph.fov.atrous import AtrousHead, find_atrous_head
 from erfscope.graph.fov.lattice import Lattice, find_lattice, locate_unit
 from erfscope.graph.fov.places import place_cells
 from erfscope.graph.fov.receptive_field import local_receptive_field, receptive_field
 from erfscope.graph.reading import Mask
-from erfscope.records import FovPrediction, Unit
+from erfscope.records.prediction import FovPrediction
+from erfscope.records.unit import Unit
 from erfscope.theory import END_TO_END_MARGIN_PX, fit_rates
 
 
-def predict(captured: Captured, unit: Unit, model: str, *, receptive_fields: bool) -> FovPrediction:
+def predict(flow: Flow, unit: Unit, model: str, *, receptive_fields: bool) -> FovPrediction:
     """Predict where the unit lies, at which positions it reads, and what it sees.
 
     Parameters
     ----------
-    captured
+    flow
         The network up to the map in which the unit lies.
     model
         Its name, for the record.
     receptive_fields
         Whether to find the receptive fields too, which takes a second or two.
     """
-    flow = trace(captured)
     places = place_cells(flow)
-    *_, height, width = captured.image.meta["val"].shape
+    *_, height, width = flow.image.meta["val"].shape
     at = (unit.y, unit.x)
     center = locate_unit(flow, places, at)
     prediction = FovPrediction(

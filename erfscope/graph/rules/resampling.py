@@ -13,7 +13,7 @@ from erfscope.graph.reading import ByAxis, Same, Taps
 from erfscope.graph.regions import Index, Region, shape_of, whole
 from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule, pair
 from erfscope.graph.steps.basic import Autograd, Resample, Step
-from erfscope.records import FloatArray
+from erfscope.records.arrays import FloatArray
 
 MANY = 16  # rows and columns from which interpolation by matrices no longer pays
 

@@ -55,15 +55,14 @@ def _plan_reshape(operation: Operation, readings: Readings, wanted: Region) -> P
 def expand(operation: Operation) -> Readings | None:
     """aten.expand(x, shape): what has one position is repeated."""
     shape = operation.shapes[0]
-    return ByAxis(broadcast_axes(shape, operation.shape), shape), *(None,) * (len(operation.tensors) - 1)
+    return (ByAxis(broadcast_axes(shape, operation.shape), shape),)
 
 
 def _plan_expand(operation: Operation, readings: Readings, wanted: Region) -> Piece:
-    reading, *_ = readings
+    (reading,) = readings
     assert reading is not None
     shape = shape_of(wanted)
-    region = reading.region(wanted)
-    return Piece((region,), wanted, lambda: Autograd(lambda x: x.expand(shape)))
+    return Piece((reading.region(wanted),), wanted, lambda: Autograd(lambda x: x.expand(shape)))
 
 
 def slice_(operation: Operation) -> Readings | None:

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from erfscope.graph.fold import channel_affine
-from erfscope.graph.reading import Reading
 from erfscope.graph.regions import Region, whole
 from erfscope.graph.rules import convolution, mixing, pointwise, resampling, shapes
 from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule
@@ -46,7 +45,6 @@ RULES: Mapping[Any, Rule] = MappingProxyType(
         aten.conv2d.padding: convolution.CONV2D,
         aten.conv_transpose2d.input: convolution.CONV_TRANSPOSE2D,
         aten.expand.default: shapes.EXPAND,
-        aten.expand_as.default: shapes.EXPAND,
         aten.flip.default: shapes.FLIP,
         aten.group_norm.default: Rule(mixing.group_norm),
         aten.index_select.default: shapes.INDEX_SELECT,
@@ -86,26 +84,13 @@ def find_readings(operation: Operation) -> Readings | None:
     return readings if all(tensor in operation.constants for tensor in unread) else None
 
 
-def operand_readings(operation: Operation, readings: Readings) -> tuple[Reading, ...]:
-    """Pick the readings of the arguments that depend on the image."""
-    return tuple(
-        reading
-        for tensor, reading in zip(operation.tensors, readings, strict=True)
-        if tensor not in operation.constants and reading is not None
-    )
-
-
-def find_piece(operation: Operation, wanted: Region) -> tuple[Piece, bool]:
-    """Return how to compute the wanted region, and whether a rule said so.
-
-    Without a rule, or where the rule doesn't cover the case, the operator runs on everything.
-    """
-    readings = find_readings(operation)
+def find_piece(operation: Operation, readings: Readings | None, wanted: Region) -> Piece:
+    """Return how to compute the wanted region; without readings the operator runs on everything."""
     if readings is not None:
-        return RULES[operation.node.target].plan(operation, readings, wanted), True
+        return RULES[operation.node.target].plan(operation, readings, wanted)
     inputs = tuple(whole(operand.meta["val"].shape) for operand in operation.operands)
 
     def function(*operands: torch.Tensor) -> torch.Tensor:
         return operation.call(*operation.with_constants(operands))
 
-    return Piece(inputs, whole(operation.shape), lambda: Autograd(function)), False
+    return Piece(inputs, whole(operation.shape), lambda: Autograd(function))

@@ -232,7 +232,7 @@ def program_and_truth(module, unit, image, *, channel_sum=False):
     fold_batch_norms(captured)
     region = list(whole(captured.output.meta["val"].shape))
     region[2], region[3] = region[2][y : y + 1], region[3][x : x + 1]
-    return prune(captured, tuple(region), channel_sum=channel_sum), value.detach(), expected
+    return prune(trace(captured), tuple(region), channel_sum=channel_sum), value.detach(), expected
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
