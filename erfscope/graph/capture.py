@@ -75,8 +75,18 @@ def capture(module: nn.Module, image: torch.Tensor) -> Captured:
             inputs.append(node)
     (image_node,) = inputs
     (output,) = next(node for node in graph.nodes if node.op == "output").args[0]
-    graph.eliminate_dead_code()
+    _erase_unneeded(graph, output)
     return Captured(graph, constants, image_node, output)
+
+
+def _erase_unneeded(graph: Graph, output: Node) -> None:
+    """Erase also the checks that torch's own search for dead code leaves: they return nothing."""
+    needed = {output}
+    for node in reversed(graph.nodes):
+        if node in needed:
+            needed.update(node.all_input_nodes)
+        elif node.op == "call_function":
+            graph.erase_node(node)
 
 
 @contextmanager

@@ -63,12 +63,21 @@ class Flow:
 
 
 def trace(captured: Captured) -> Flow:
-    """Find what every operation between the image and the output reads."""
+    """Find what every operation between the image and the output reads.
+
+    Raises
+    ------
+    ValueError
+        An operation has several results: no rule knows those.
+    """
     constants = _evaluate_constants(captured)
     device = captured.image.meta["val"].device
     operations = {
         node: Operation.of(node, constants, device) for node in captured.calls if node not in constants
     }
+    for node in operations:
+        if not isinstance(node.meta["val"], torch.Tensor):
+            raise ValueError(f"{node.target} has several results")
     readings = {node: find_readings(operation) for node, operation in operations.items()}
     reads = {node: _pick_operands(operations[node], found) for node, found in readings.items()}
     return Flow(captured, operations, readings, reads)

@@ -56,6 +56,7 @@ TRICKS = {
     "round": (lambda layer, x: layer(x).round() + layer(x), "graph", "no rule for aten.round"),
     "where": (lambda layer, x: torch.where(layer(x) > 0, layer(x), x[:, :1]), "graph", "no rule for"),
     "mask": (lambda layer, x: layer(x) * (layer(x) > 0.1), "graph", "no rule for"),
+    "largest": (lambda layer, x: layer(x) - layer(x).max(1, keepdim=True).values, "dense", "several results"),
     "slice assignment": (half_doubled, "graph", "no rule for"),
     "checkpoint": (lambda layer, x: checkpoint.checkpoint(layer, x, use_reentrant=False), "graph", "3×3 px"),
 }
