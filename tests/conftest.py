@@ -7,7 +7,8 @@ from torch import nn
 
 import erfscope
 from erfscope.records.erf_map import ErfMap
-from erfscope.zoo.catalog import build_network, resolve_options
+from erfscope.zoo.build import build_network
+from erfscope.zoo.catalog.table import describe_network
 
 mpl.use("agg")
 
@@ -45,9 +46,33 @@ def seeded(network: nn.Module, seed: int = 0) -> nn.Module:
     return network
 
 
+#: The smallest backbone of the networks that don't stand on ResNet-18.
+SMALL_BACKBONES = {
+    "dpt": "vit-t16",
+    "lraspp": "mobilenet-v3-small",
+    "segformer": "mit-b0",
+    "segmenter-linear": "vit-t16",
+    "segmenter-mask": "vit-t16",
+    "setr-aspp": "vit-t16",
+    "setr-mla": "vit-t16",
+    "setr-naive": "vit-t16",
+    "setr-pup": "vit-t16",
+    "unet": "unet-s5-d16",
+    "unet-aspp": "unet-s5-d16",
+    "unet-fcn": "unet-s5-d16",
+    "unet-psp": "unet-s5-d16",
+}
+
+
+def small(name: str) -> str:
+    """Return the smallest backbone on which a catalogue network stands."""
+    return SMALL_BACKBONES.get(name, "resnet18")
+
+
 def network(name: str, **options: object) -> nn.Module:
-    """Return a catalogue network over ResNet-18 in float64, with norms that are not the identity."""
-    net = build_network(resolve_options(name, backbone="resnet18", num_classes=3, **options)).double()
+    """Return a small catalogue network in float64, with batch norms that are not the identity."""
+    described = describe_network(name, **{"backbone": small(name), "num_classes": 3, **options})
+    net = build_network(described).double()
     generator = torch.Generator().manual_seed(1)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):  # norms that are not the identity, or folding is not tested

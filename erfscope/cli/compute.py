@@ -18,7 +18,9 @@ _EXISTING = click.Path(path_type=Path)
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @click.option("--root", type=_EXISTING, help="The dataset's folder.  [default: $ERFSCOPE_DATA/NAME]")
 @click.option("--split", default="val", help="train, val, …")
-@click.option("--size", type=SIZE, help="Side or HxW of the crop, px.  [default: the dataset's usual crop]")
+@click.option(
+    "--size", type=SIZE, help="Side or HxW of the crop, px.  [default: the checkpoint's, else the dataset's]"
+)
 @click.option("--fit", default="center-crop", help="center-crop, resize or random-crop.")
 @click.option("--images", type=int, help="Take a seeded random subset of so many.  [default: all]")
 @click.option("--seed", default=0, help="Of random weights, subset, random crops and image groups.")
@@ -42,9 +44,10 @@ def compute_command(output: Output, /, **options: Any) -> None:
 
     \b
     erfscope compute --model deeplabv3 --data cityscapes --root /data/cityscapes
+    erfscope compute --model deeplabv3_r50-d8_769x769_80k_cityscapes.pth --data cityscapes
     erfscope compute --model deeplabv3 --backbone resnet18 --data synthetic-leaves --images 16
     """
-    from erfscope.workflows.compute import compute_to_file
+    from erfscope.workflows.compute_to_file import compute_to_file
 
     out: Path = options["out"]
     erf = compute_to_file(warn=output.warn, progress=output.progress, **options)

@@ -8,20 +8,30 @@ from erfscope.cli.output import Output, output_options, print_table
 @click.command("models")
 @output_options
 def models_command(output: Output) -> None:
-    """List the networks, with what each stands on unless told otherwise."""
-    from erfscope.zoo.backbones.resnet import RESNETS
-    from erfscope.zoo.catalog import list_networks
+    """List the networks, with what each stands on unless told otherwise.
+
+    Multiply-adds are those of an image of 513×513 px with 21 classes. -v lists each network's options.
+    """
+    from erfscope.zoo.catalog.backbones import BACKBONES
+    from erfscope.zoo.catalog.table import list_networks
 
     networks = list_networks()
 
     def table() -> None:
-        header = ("name", "backbone", "stride", "rates", "classes", "parameters", "source")
+        header = ("name", "backbone", "stride", "rates", "classes", "parameters", "multiply-adds", "source")
         rows = [
             (n["name"], n["backbone"], n["output_stride"], ",".join(map(str, n["rates"] or ())) or "–",
-             n["num_classes"], f"{n['parameters'] / 1e6:.1f} M", n["paper"])
+             n["num_classes"], f"{n['parameters'] / 1e6:.1f} M", _giga(n["multiply_adds"]), n["paper"])
             for n in networks
         ]  # fmt: skip
         print_table(header, rows)
-        click.echo(f"backbones: {', '.join(RESNETS)}")
+        if output.verbosity > 0:
+            for network in networks:
+                click.echo(f"{network['name']}: {', '.join(network['options'])}")
+        click.echo(f"backbones: {', '.join(BACKBONES)}")
 
-    output.result({"models": networks, "backbones": list(RESNETS)}, table)
+    output.result({"models": networks, "backbones": list(BACKBONES)}, table)
+
+
+def _giga(multiply_adds: int) -> str:
+    return f"{multiply_adds / 1e9:.1f} G"

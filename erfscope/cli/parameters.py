@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -65,32 +66,74 @@ class BatchType(click.ParamType[Any]):
         return int(value)
 
 
+class SettingType(click.ParamType[Any]):
+    """`low_level_channels=16` → ("low_level_channels", 16): numbers, lists of them, true or false, words."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = (part.strip() for part in value.partition("="))
+        if not equals or not name:
+            self.fail(f"{value!r} is no setting such as low_level_channels=16", param, ctx)
+        return name.replace("-", "_"), self._read(text)
+
+    def _read(self, text: str) -> Any:
+        if text in ("true", "false"):
+            return text == "true"
+        if re.fullmatch(r"-?\d+(\s*,\s*-?\d+)+", text):
+            return tuple(int(part) for part in text.split(","))
+        return int(text) if re.fullmatch(r"-?\d+", text) else text
+
+
 BATCH = BatchType()
 INTEGERS = IntegersType()
 SIZE = SizeType()
 UNIT = UnitType()
+SETTING = SettingType()
 
 
 def network_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that name a network, its parts and its weights."""
-    for option in reversed(_NETWORK_OPTIONS):
-        command = option(command)
-    return command
+    """Add the options that name a network; they arrive as one mapping, the arguments of `load_model`."""
+
+    @wraps(command)
+    def gather(*args: Any, option: tuple[tuple[str, Any], ...], **options: Any) -> None:
+        network = {name: options.pop(name) for name in _NETWORK}
+        network["spec"] = network.pop("model")
+        command(*args, network=network | dict(option), **options)
+
+    for decorate in reversed(_NETWORK_OPTIONS):
+        gather = decorate(gather)
+    return gather
 
 
 _NETWORK_OPTIONS = (
-    click.option("--model", required=True, help="A network; 'erfscope models' lists them."),
+    click.option(
+        "--model", required=True, help="A network ('erfscope models' lists them), or mmsegmentation's .pth."
+    ),
+    click.option(
+        "--config", type=click.Path(path_type=Path), help="mmsegmentation's config of a .pth without one."
+    ),
     click.option(
         "--checkpoint",
         type=click.Path(path_type=Path),
         help="Weights (.pth, .safetensors).  [default: random]",
     ),
     click.option("--allow-partial", is_flag=True, help="Take weights that match less than 95 %."),
-    click.option("--backbone", help="resnet18 … resnet152, with -v1c for the deep stem."),
-    click.option("--output-stride", type=int, help="8, 16 or 32."),
+    click.option("--backbone", help="resnet50-v1c, swin-t, …; 'erfscope models' lists them."),
+    click.option("--output-stride", type=int, help="8, 16 or 32; also of a .pth trained at another."),
     click.option("--rates", type=INTEGERS, help="Atrous rates of the head, such as 6,12,18."),
     click.option("--num-classes", type=int, help="[default: the checkpoint's, else the dataset's]"),
-    click.option("--align-corners/--no-align-corners", default=False, help="Of bilinear resizing."),
+    click.option("--align-corners/--no-align-corners", default=None, help="Of bilinear resizing."),
     click.option("--multi-grid", type=INTEGERS, help="Factors on the last stage's rate, such as 1,2,4."),
-    click.option("--separable/--no-separable", default=None, help="Of DeepLabV3+'s convolutions."),
+    click.option("--separable/--no-separable", default=None, help="Of ASPP's convolutions."),
+    click.option(
+        "--option", "-O", type=SETTING, multiple=True, help="Any other option that the network has."
+    ),
 )
+_NETWORK = (
+    "model", "config", "checkpoint", "allow_partial", "backbone", "output_stride", "rates", "num_classes",
+    "align_corners", "multi_grid", "separable",
+)  # fmt: skip

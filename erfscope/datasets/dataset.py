@@ -157,6 +157,7 @@ class ImageDataset(Dataset[Sample]):
     seed: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    channel_order: str = "rgb"
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -203,8 +204,9 @@ class ImageDataset(Dataset[Sample]):
         pixels = (
             torch.from_numpy(image).permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
         )
+        normalised = pixels.div_(255).sub_(mean).div_(std)
         return Sample(
-            image=pixels.div_(255).sub_(mean).div_(std),
+            image=normalised if self.channel_order == "rgb" else normalised.flip(0),
             label=None if label is None else torch.from_numpy(label).to(torch.int64),
             name=self.names[index],
         )
@@ -222,4 +224,5 @@ class ImageDataset(Dataset[Sample]):
             "available": len(self.source.names),
             "mean": list(self.mean),
             "std": list(self.std),
+            "channel_order": self.channel_order,
         }

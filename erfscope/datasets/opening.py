@@ -38,6 +38,7 @@ def open_dataset(
     seed: int = 0,
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
+    channel_order: str = "rgb",
     labels: bool = True,
 ) -> ImageDataset:
     """Open a dataset by the name of its layout. Lists its folders; reads no image.
@@ -59,7 +60,9 @@ def open_dataset(
     seed
         Of the subset, of random crops and of synthetic images; at least 0.
     mean, std
-        Three numbers each, of pixel values in 0 to 1, that the samples are normalised with.
+        Three numbers each, for R, G, B in 0 to 1, that the samples are normalised with.
+    channel_order
+        "rgb", or "bgr" for networks that take the channels so.
     labels
         Whether to read labels where there are any.
 
@@ -103,6 +106,7 @@ def open_dataset(
         seed=seed,
         mean=_channels("mean", mean),
         std=_channels("std", std, positive=True),
+        channel_order=_choose("channel order", channel_order, ("rgb", "bgr")),
     )
 
 

@@ -1,7 +1,7 @@
-"""What a network is and where its weights come from."""
+"""What a network is, where its weights come from, and what it was trained on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -47,9 +47,50 @@ class WeightsReport:
 
 
 @dataclass(frozen=True)
+class TrainingFacts:
+    """What a checkpoint tells of how its network was trained; None or empty where it doesn't.
+
+    Attributes
+    ----------
+    classes, palette
+        Names, and colors (R, G, B) in 0 to 255.
+    mean, std
+        Of R, G, B in 0 to 1, with which images were normalised.
+    channel_order
+        In which the network takes them: "rgb" or "bgr".
+    crop_size
+        (H, W), px.
+    """
+
+    classes: tuple[str, ...] = ()
+    palette: tuple[tuple[int, int, int], ...] = ()
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    channel_order: str = "rgb"
+    crop_size: tuple[int, int] | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class ModelOrigin:
-    """What a loaded network is: attached to it as `.origin`, recorded in every map made with it."""
+    """What a loaded network is: attached to it as `.origin`, recorded in every map made with it.
+
+    Attributes
+    ----------
+    options
+        Backbone, output stride, rates, classes, and what else was chosen.
+    trained_with
+        The options of its training that were overridden.
+    parts
+        The description from which it was built.
+    """
 
     name: str
     options: Mapping[str, Any]
     weights: WeightsReport
+    trained_with: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    training: TrainingFacts = TrainingFacts()

@@ -1,5 +1,6 @@
 """How fast the engine is on this machine."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from erfscope.checkpoints.load import load_model
@@ -7,8 +8,7 @@ from erfscope.engine.speed import SpeedReport, measure_speed
 
 
 def bench(
-    *, model: str, size: tuple[int, int], repeats: int, precision: str, device: str, **options: Any
+    *, network: Mapping[str, Any], size: tuple[int, int], repeats: int, precision: str, device: str
 ) -> SpeedReport:
-    """Time a catalogue network's engine against plain autograd; see `engine.speed.measure_speed`."""
-    network = load_model(model, **options)
-    return measure_speed(network, size, repeats=repeats, precision=precision, device=device)
+    """Time a network's engine against plain autograd; see `load_model` and `engine.speed.measure_speed`."""
+    return measure_speed(load_model(**network), size, repeats=repeats, precision=precision, device=device)

@@ -4,20 +4,15 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from erfscope.checkpoints.load import OPTION_NAMES, load_model
-from erfscope.datasets import open_dataset
 from erfscope.engine.batch import fit_batch
 from erfscope.engine.deviation import IMAGES as DEVIATION_IMAGES
 from erfscope.engine.deviation import measure_deviation
@@ -32,8 +27,6 @@ from erfscope.engine.target import parse_target
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.records.unit import Unit
-from erfscope.store.replace import prepare_target
-from erfscope.store.write import bytes_for, write_map
 
 REPLICATES = 16
 MAX_SKIPPED = 0.01
@@ -163,49 +156,6 @@ def compute_erf(
     return _to_map(plan, sums, provenance)
 
 
-def compute_to_file(
-    *,
-    model: str,
-    data: str,
-    out: Path,
-    overwrite: bool,
-    warn: Callable[[str], None],
-    progress: Callable[[str, int], AbstractContextManager[Progress]],
-    **options: Any,
-) -> ErfMap:
-    """Do what `erfscope compute` says: check the target file, open everything, compute, write.
-
-    `options` are those of the command line, by name; they go to `open_dataset`, `load_model` and
-    `compute_erf`. `warn` is told what must not pass silently; `progress` opens a display from a label
-    and the number of images.
-    """
-    images = open_dataset(
-        data, labels=False, **_pick(options, "root", "split", "size", "fit", "images", "seed")
-    )
-    prepare_target(out, overwrite=overwrite, bytes_needed=bytes_for(images.size, options["replicates"]))
-    if options["num_classes"] is None and options["checkpoint"] is None:
-        options["num_classes"] = len(images.classes) or None
-    network = load_model(model, **_pick(options, "checkpoint", "allow_partial", "seed", *OPTION_NAMES))
-    weights = network.origin.weights
-    if weights.source == "random":
-        warn(
-            f"{model} stands on random weights (seed {weights.seed}); --checkpoint FILE gives it trained ones"
-        )
-    elif weights.missing:
-        first = ", ".join(weights.missing[:3])
-        warn(f"{len(weights.missing)} tensors are not in {weights.source} and stay random: {first}, …")
-    choices = _pick(options, "formula", "target", "precision", "device", "batch_size", "workers", "engine")
-    limits = _pick(options, "replicates", "max_skipped", "seed")
-    with progress(model, len(images)) as shown:
-        erf = compute_erf(network, images, at=options["unit"], progress=shown, **choices, **limits)
-    write_map(erf, out, overwrite=overwrite)
-    return erf
-
-
-def _pick(options: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: options[name] for name in names}
-
-
 def _describe_model(model: nn.Module) -> dict[str, Any]:
     """Network and weights for the provenance: of `load_model`, or of a module that the caller made."""
     origin = getattr(model, "origin", None)
@@ -214,6 +164,8 @@ def _describe_model(model: nn.Module) -> dict[str, Any]:
     network = {
         "name": origin.name,
         "options": dict(origin.options),
+        "trained_with": dict(origin.trained_with),
+        "parts": dict(origin.parts),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
     return {"network": network, "weights": origin.weights.summary()}

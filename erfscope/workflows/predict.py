@@ -1,5 +1,6 @@
 """From a network alone to what it sees."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -57,7 +58,7 @@ def predict_fov(
 
 
 def predict_file(
-    *, model: str, size: tuple[int, int], unit: tuple[int, int] | str | None, **options: Any
+    *, network: Mapping[str, Any], size: tuple[int, int], unit: tuple[int, int] | str | None
 ) -> FovPrediction:
-    """Predict for a network by its name, a checkpoint's if one is given; see `predict_fov`."""
-    return predict_fov(load_model(model, **options), size, at=unit)
+    """Predict for a network by its name or its checkpoint; see `load_model` and `predict_fov`."""
+    return predict_fov(load_model(**network), size, at=unit)

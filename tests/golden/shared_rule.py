@@ -31,10 +31,9 @@ def generate(name: str, shape: Sequence[int]) -> torch.Tensor:
     entry                           values
     ==============================  =========================================
     ``*.running_var``               uniform on [0.5, 1.5)
-    ``*.running_mean``              0.1 times standard normal
-    ``*.bias``                      0.1 times standard normal
     ``*.weight``, one dimension     uniform on [0.5, 1.5): the scale of a norm
-    ``*.weight``, more dimensions   sqrt(2 / fan_in) times standard normal
+    ``*weight``, more dimensions    sqrt(2 / fan_in) times standard normal
+    any other                       0.1 times standard normal
     ==============================  =========================================
 
     ``fan_in`` is the product of all dimensions but the first: of a convolution, input channels
@@ -45,13 +44,11 @@ def generate(name: str, shape: Sequence[int]) -> torch.Tensor:
     kind = name.rpartition(".")[2]
     if kind == "running_var" or (kind == "weight" and len(shape) == 1):
         values = rng.uniform(0.5, 1.5, shape)
-    elif kind in ("running_mean", "bias"):
-        values = 0.1 * rng.standard_normal(shape)
-    elif kind == "weight" and len(shape) > 1:
+    elif kind.endswith("weight") and len(shape) > 1:
         values = math.sqrt(2.0 / math.prod(shape[1:])) * rng.standard_normal(shape)
     else:
-        raise ValueError(f"no rule for {name!r} of shape {shape}")
-    return torch.from_numpy(values.astype(np.float32))
+        values = 0.1 * rng.standard_normal(shape)
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))
 
 
 def generate_input(shape: Sequence[int], seed: int) -> torch.Tensor:

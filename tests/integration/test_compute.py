@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 import erfscope
-from erfscope.zoo.catalog import build_network, resolve_options
+from erfscope.zoo.build import build_network
+from erfscope.zoo.catalog.table import describe_network
 
 SMALL = ("--backbone", "resnet18", "--size", "65")
 
@@ -93,7 +94,7 @@ def test_non_square(run):
 
 
 def test_a_checkpoint_decides_the_classes_and_is_recorded(run, here):
-    network = build_network(resolve_options("fcn", backbone="resnet18", num_classes=3), seed=9)
+    network = build_network(describe_network("fcn", backbone="resnet18", num_classes=3), seed=9)
     torch.save({"state_dict": network.state_dict()}, "weights.pth")
     result = compute(run, "--images", 1, "--checkpoint", "weights.pth", "--json", model="fcn")
     assert result.code == 0, result.err
@@ -169,7 +170,7 @@ class RunsCode:
 
 def test_checkpoints_that_cannot_be_taken(run, here):
     torch.save({"state_dict": RunsCode()}, "hostile.pth")
-    torch.save(build_network(resolve_options("fcn", backbone="resnet18")).state_dict(), "whole.pth")
+    torch.save(build_network(describe_network("fcn", backbone="resnet18")).state_dict(), "whole.pth")
     (here / "cut.pth").write_bytes((here / "whole.pth").read_bytes()[:100_000])
     for args, message in (
         (["--checkpoint", "hostile.pth"], "hostile.pth is refused: loading it would need posix.mkdir"),

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from erfscope.cli.main import COMMANDS
-from erfscope.zoo.catalog import build_network, resolve_options
+from erfscope.zoo.build import build_network
+from erfscope.zoo.catalog.table import describe_network
 
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text()
@@ -28,7 +29,7 @@ def test_every_command_is_documented():
 @pytest.mark.slow
 def test_every_block_runs(run, photos):
     np.save("array.npy", np.random.default_rng(0).random((193, 193)))
-    network = build_network(resolve_options("fcn", backbone="resnet18"))
+    network = build_network(describe_network("fcn", backbone="resnet18"))
     torch.save(network.state_dict(), "weights.pth")
     ran = 0
     for language, block in BLOCKS:

@@ -12,7 +12,7 @@ from torch import nn
 
 import erfscope
 from erfscope.theory import grid_center_to_center, star_center_to_center
-from erfscope.zoo.catalog import CATALOG
+from erfscope.zoo.catalog.table import CATALOG
 
 
 def positive(model):

@@ -15,9 +15,9 @@ from erfscope.graph.steps.basic import Autograd
 aten = torch.ops.aten
 
 _POINTWISE = (
-    aten.abs.default, aten.add.Scalar, aten.alias.default, aten.clamp.default, aten.clone.default,
-    aten.contiguous.default, aten.detach.default, aten.div.Scalar, aten.div.Tensor, aten.elu.default,
-    aten.exp.default, aten.gelu.default, aten.hardsigmoid.default, aten.hardswish.default,
+    aten.abs.default, aten.add.Scalar, aten.alias.default, aten.clamp.default, aten.clamp_min.default,
+    aten.clone.default, aten.contiguous.default, aten.detach.default, aten.div.Scalar, aten.div.Tensor,
+    aten.elu.default, aten.exp.default, aten.gelu.default, aten.hardsigmoid.default, aten.hardswish.default,
     aten.hardtanh.default, aten.leaky_relu.default, aten.log.default, aten.masked_fill.Scalar,
     aten.maximum.default, aten.minimum.default, aten.mish.default, aten.mul.Scalar, aten.mul.Tensor,
     aten.neg.default, aten.pow.Tensor_Scalar, aten.relu6.default, aten.rsqrt.default,

@@ -5,6 +5,7 @@ convolution, all 256 wide; the FCN head has one convolution a quarter as wide as
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -51,6 +52,8 @@ class _ASPP(nn.Module):
 class _TorchvisionHead(nn.Sequential):
     """A sequence of layers that reads the backbone's last map and ends with the classifier."""
 
+    rates: tuple[int, ...] | None = None
+
     @property
     def classifier_weight(self) -> str:
         """Name of the classifier's weight (K, C, 1, 1) inside the head."""
@@ -65,16 +68,24 @@ class _TorchvisionHead(nn.Sequential):
 class TorchvisionDeepLabHead(_TorchvisionHead):
     """ASPP, a 3×3 convolution, the classifier."""
 
-    def __init__(self, in_channels: int, num_classes: int, rates: Sequence[int]) -> None:
+    def __init__(
+        self, in_channels: int, *, num_classes: int, dilations: Sequence[int] = (12, 24, 36)
+    ) -> None:
         super().__init__(
-            _ASPP(in_channels, rates), *_conv_norm_act(WIDTH, WIDTH, 3), nn.Conv2d(WIDTH, num_classes, 1)
+            _ASPP(in_channels, dilations), *_conv_norm_act(WIDTH, WIDTH, 3), nn.Conv2d(WIDTH, num_classes, 1)
         )
+        self.rates = tuple(dilations)
+
+    @staticmethod
+    def with_rates(config: dict[str, Any], rates: tuple[int, ...]) -> dict[str, Any]:
+        """Change the arguments to these rates."""
+        return {**config, "dilations": rates}
 
 
 class TorchvisionFCNHead(_TorchvisionHead):
     """One 3×3 convolution and the classifier."""
 
-    def __init__(self, in_channels: int, num_classes: int) -> None:
+    def __init__(self, in_channels: int, *, num_classes: int) -> None:
         width = in_channels // 4
         super().__init__(
             *_conv_norm_act(in_channels, width, 3), nn.Dropout(0.1), nn.Conv2d(width, num_classes, 1)

@@ -10,13 +10,14 @@ from safetensors.torch import save_file
 
 import erfscope
 from erfscope.errors import CheckpointError
-from erfscope.zoo.catalog import build_network, resolve_options
+from erfscope.zoo.build import build_network
+from erfscope.zoo.catalog.table import describe_network
 
 
 @pytest.fixture(scope="module")
 def state():
     return build_network(
-        resolve_options("deeplabv3", backbone="resnet18-v1c", num_classes=6), seed=5
+        describe_network("deeplabv3", backbone="resnet18-v1c", num_classes=6), seed=5
     ).state_dict()
 
 

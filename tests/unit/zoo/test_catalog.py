@@ -4,11 +4,20 @@ import json
 
 import pytest
 import torch
+from conftest import small
+from torch import nn
 
 import erfscope
 from erfscope.errors import NetworkError
-from erfscope.zoo.backbones.resnet import RESNETS
-from erfscope.zoo.catalog import CATALOG, build_network, build_skeleton, list_networks, resolve_options
+from erfscope.zoo.backbones import resnet
+from erfscope.zoo.build import build_network, build_skeleton
+from erfscope.zoo.catalog.backbones import BACKBONES, name_backbone
+from erfscope.zoo.catalog.table import (
+    CATALOG,
+    describe_network,
+    list_networks,
+    summarize,
+)
 
 
 @pytest.fixture(params=CATALOG)
@@ -16,10 +25,9 @@ def name(request):
     return request.param
 
 
-@pytest.mark.parametrize("align_corners", [False, True])
-def test_every_entry_builds_runs_and_reloads(name, align_corners, tmp_path):
-    options = resolve_options(name, backbone="resnet18", num_classes=3, align_corners=align_corners)
-    network = build_network(options, seed=1)
+def test_every_entry_builds_runs_and_reloads(name, tmp_path):
+    description = describe_network(name, backbone=small(name), num_classes=3, align_corners=True)
+    network = build_network(description, seed=1)
     assert not network.training
     for size in ((65, 65), (64, 64), (33, 80)):
         image = torch.randn(1, 3, *size, requires_grad=True)
@@ -29,46 +37,69 @@ def test_every_entry_builds_runs_and_reloads(name, align_corners, tmp_path):
         assert torch.isfinite(image.grad).all()
         assert image.grad.abs().sum() > 0
     torch.save(network.state_dict(), tmp_path / "weights.pth")
-    again = erfscope.load_model(
-        name, backbone="resnet18", align_corners=align_corners, checkpoint=tmp_path / "weights.pth"
-    )
+    options = {"backbone": small(name), "align_corners": True}
+    again = erfscope.load_model(name, checkpoint=tmp_path / "weights.pth", **options)
     assert again.origin.options["num_classes"] == 3  # read from the classifier's shape
     assert not again.origin.weights.missing
     assert torch.equal(again(image), network(image))
 
 
 def test_every_entry_gives_a_map(name):
-    model = erfscope.load_model(name, backbone="resnet18", num_classes=2)
+    model = erfscope.load_model(name, backbone=small(name), num_classes=2)
     erf = erfscope.compute_erf(model, erfscope.open_dataset("synthetic-leaves", size=(49, 64), images=2))
     assert erf.erf.shape == (49, 64)
     assert erf.erf.sum() > 0
 
 
-def test_random_weights_are_seeded_and_leave_residual_scales_alone(name):
-    options = resolve_options(name, backbone="resnet50-v1c")
-    first, second, other = (build_network(options, seed=seed).state_dict() for seed in (0, 0, 1))
+def test_random_weights_are_seeded(name):
+    description = describe_network(name, backbone=small(name))
+    first, second, other = (build_network(description, seed=seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(first[key], second[key]) for key in first)
-    convolutions = [key for key, value in first.items() if value.ndim == 4]
-    assert not any(torch.equal(first[key], other[key]) for key in convolutions)
     assert all(torch.isfinite(value).all() for value in first.values())
-    last_norms = [key for key in first if key.endswith("bn3.weight")]
-    assert len(last_norms) == 16
-    assert all((first[key] == 1).all() for key in last_norms)
+    drawn = [key for key, value in first.items() if value.ndim > 1 and value.is_floating_point()]
+    assert drawn
+    assert not any(torch.equal(first[key], other[key]) for key in drawn)
+
+
+def test_residual_branches_start_open(name):
+    """An untrained network must show its shape: no branch is multiplied by zero."""
+    network = build_network(describe_network(name, backbone=small(name)))
+    for path, module in network.named_modules():
+        if isinstance(module, (nn.BatchNorm2d, nn.LayerNorm)) and path != "decode_head.mask_norm":
+            assert (module.weight == 1).all(), path
+        for key, parameter in module.named_parameters(recurse=False):
+            if key in ("gamma", "scale"):
+                assert (parameter != 0).all(), f"{path}.{key}"
 
 
 def test_building_leaves_the_callers_random_numbers_alone():
     before = torch.get_rng_state()
-    build_network(resolve_options("fcn", backbone="resnet18"))
+    build_network(describe_network("fcn", backbone="resnet18"))
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("backbone", RESNETS)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_tells_its_maps(backbone):
+    part = BACKBONES[backbone]
+    assert name_backbone(part).replace("deit", "vit") == backbone.replace("deit", "vit")
+    network = build_skeleton(describe_network("upernet", backbone=backbone)).backbone
+    maps = network(torch.empty(1, 3, 128, 160, device="meta"))
+    assert tuple(x.shape[1] for x in maps) == network.channels
+    assert max(128 // x.shape[2] for x in maps) == network.output_stride
+
+
+STRIDED = [name for name in BACKBONES if name.startswith(("resnet", "xception", "mobilenet", "densenet"))]
+
+
+@pytest.mark.parametrize("backbone", STRIDED)
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_output_stride(backbone, stride):
-    network = build_skeleton(resolve_options("fcn", backbone=backbone, output_stride=stride))
-    features = network.backbone(torch.empty(1, 3, 128, 160, device="meta"))
-    assert [128 // f.shape[2] for f in features] == [4, 8, min(16, stride), stride]
-    assert [f.shape[1] for f in features] == list(RESNETS[backbone].channels)
+    network = build_skeleton(describe_network("deeplabv3", backbone=backbone, output_stride=stride))
+    assert network.output_stride == stride
+    maps = network.backbone(torch.empty(1, 3, 128, 160, device="meta"))
+    assert 128 // maps[-1].shape[2] == stride
+    if backbone in resnet.PRESETS:
+        assert [128 // x.shape[2] for x in maps] == [4, 8, min(16, stride), stride]
 
 
 @pytest.mark.parametrize(
@@ -76,53 +107,111 @@ def test_output_stride(backbone, stride):
 )
 def test_default_rates_keep_the_field_of_view_in_pixels(stride, rates):
     """Eq. 2 of the study: r = 6 at stride 16, 12 at stride 8."""
-    assert resolve_options("deeplabv3", output_stride=stride).rates == rates
+    for family in ("deeplabv3", "deeplabv3plus"):
+        for name in (family, f"{family}-paper"):
+            described = describe_network(name, backbone="resnet18", output_stride=stride)
+            assert build_skeleton(described).rates == rates
+    assert build_skeleton(describe_network("torchvision-deeplabv3", output_stride=stride)).rates == rates
 
 
 def atrous_rates(module):
-    return [m.dilation[0] for m in module.modules() if isinstance(m, torch.nn.Conv2d) and m.dilation[0] > 1]
+    return [m.dilation[0] for m in module.modules() if isinstance(m, nn.Conv2d) and m.dilation[0] > 1]
 
 
 @pytest.mark.parametrize("separable", [False, True])
 @pytest.mark.parametrize("rates", [(7,), (2, 4, 8, 12), (1, 5, 30)])
 def test_any_rates(rates, separable):
-    for name, extra in (("deeplabv3", {}), ("deeplabv3plus", {"separable": separable})):
-        network = build_skeleton(resolve_options(name, rates=rates, **extra))
+    for name in ("deeplabv3", "deeplabv3plus", "deeplabv3-paper", "deeplabv3plus-paper"):
+        options = {"backbone": "resnet18", "output_stride": 32}
+        network = build_skeleton(describe_network(name, rates=rates, separable=separable, **options))
+        assert network.rates == rates
         assert atrous_rates(network.decode_head) == [rate for rate in rates if rate > 1]
-        assert len(network.decode_head.aspp_modules) == len(rates) + 1
+    wide = [m for m in network.decode_head.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
+    assert sum(m.dilation[0] == 1 for m in wide) == 2 + (1 in rates)  # the decoder's two, and rate 1's
+
+
+def test_aspp_s_and_l():
+    """DeepLabV2, section 4.1."""
+    large, small_one = (
+        build_skeleton(describe_network("deeplabv2", rates=rates)) for rates in (None, (2, 4, 8, 12))
+    )
+    assert atrous_rates(large.decode_head) == [6, 12, 18, 24]
+    assert atrous_rates(small_one.decode_head) == [2, 4, 8, 12]
 
 
 def test_fcn_d6_has_two_atrous_convolutions_in_a_row():
     for given, rates in ((None, [6, 6]), ((5,), [5, 5]), ((2, 3), [2, 3])):
-        assert atrous_rates(build_skeleton(resolve_options("fcn-d6", rates=given)).decode_head.convs) == rates
+        assert (
+            atrous_rates(build_skeleton(describe_network("fcn-d6", rates=given)).decode_head.convs) == rates
+        )
 
 
 def test_multi_grid_multiplies_the_last_stages_rate():
     """DeepLabV3, section 3.2: unit rates (1, 2, 4) at output stride 16 give block4 the rates (2, 4, 8)."""
-    network = build_skeleton(resolve_options("deeplabv3", multi_grid=(1, 2, 4), output_stride=16))
+    network = build_skeleton(describe_network("deeplabv3", multi_grid=(1, 2, 4), output_stride=16))
     assert [block.conv2.dilation[0] for block in network.backbone.layer4] == [2, 4, 8]
 
 
+def test_the_cascade_doubles_its_rates():
+    """DeepLabV3, section 3.1: block5 to block7 keep the output stride by rates 4, 8, 16 at 16."""
+    network = build_skeleton(describe_network("deeplabv3-cascade", output_stride=16))
+    rates = [rate for block in network.neck.children() for rate in atrous_rates(block)]
+    assert sorted(set(rates)) == [4, 8, 16]
+
+
+def test_a_unet_reads_the_decoders_last_map_or_the_deepest():
+    for reads, stride in (("decoder", 1), ("deepest", 16)):
+        network = erfscope.load_model("unet-aspp", reads=reads, rates=(2, 4, 6))
+        assert erfscope.predict_fov(network, 96).read_stride == stride
+
+
+@pytest.mark.parametrize("maps", [1, 2])
+@pytest.mark.parametrize("convs", [1, 2, 3])
+def test_the_decoders_ablations(convs, maps):
+    """DeepLabV3+, tables 1 and 2: low-level channels, 3×3 convolutions and their width, conv2 and conv3."""
+    for low_level, width in ((8, 128), (64, 256)):
+        network = build_skeleton(
+            describe_network(
+                "deeplabv3plus-paper",
+                backbone="resnet18",
+                separable=False,
+                low_level_maps=maps,
+                low_level_channels=low_level,
+                decoder_convs=convs,
+                decoder_channels=width,
+            )
+        )
+        modules = [m for m in network.decode_head.modules() if isinstance(m, nn.Conv2d)]
+        assert sum(m.kernel_size == (3, 3) and m.out_channels == width for m in modules) >= convs
+        assert sum(m.kernel_size == (1, 1) and m.out_channels == low_level for m in modules) == maps
+        assert network.eval()(torch.empty(1, 3, 64, 64, device="meta")).shape == (1, 21, 64, 64)
+
+
 def test_widths_are_mmsegmentations():
-    widths = {"resnet18": (128, 12), "resnet34": (128, 12), "resnet50": (512, 48), "resnet152-v1c": (512, 48)}
+    widths = {"resnet18": (128, 12), "resnet34": (128, 12), "resnet50": (512, 48), "mobilenet-v2": (512, 48)}
     for backbone, (width, low_level) in widths.items():
-        head = build_skeleton(resolve_options("deeplabv3plus", backbone=backbone)).decode_head
+        head = build_skeleton(describe_network("deeplabv3plus", backbone=backbone)).decode_head
         assert (head.conv_seg.in_channels, head.c1_bottleneck.conv.out_channels) == (width, low_level)
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("deeplab", {}, "no network is called 'deeplab'; did you mean deeplabv3"),
+        ("deeplab", {}, "no network is called 'deeplab'; did you mean deeplabv"),
         ("deeplabv3", {"backbone": "resnet5"}, "no backbone is called 'resnet5'; did you mean resnet50"),
         ("fcn", {"output_stride": 4}, "choose one of 8, 16, 32"),
-        ("fcn", {"rates": (6,)}, "fcn has no atrous rates"),
+        ("fcn", {"rates": (6,)}, "fcn takes no rates; it takes backbone"),
         ("deeplabv3", {"rates": (0, 3)}, "from 1 up"),
         ("deeplabv3", {"rates": ()}, "from 1 up"),
         ("pspnet", {"num_classes": 0}, "at least one class"),
-        ("pspnet", {"separable": True}, "no separable"),
+        ("pspnet", {"separable": True}, "pspnet takes no separable"),
         ("deeplabv3", {"multi_grid": (1, 2)}, "needs 3 whole numbers"),
-        ("deeplabv3", {"colour": "red"}, "no network takes colour"),
+        ("deeplabv3", {"backbone": "swin-t"}, "the output stride of swin-t is 32"),
+        ("deeplabv3", {"backbone": "mobilenet-v2", "multi_grid": (1, 2)}, "has no multi-grid"),
+        ("segformer", {"backbone": "resnet18"}, "can't stand on resnet18; choose one of mit-b0"),
+        ("setr-pup", {"backbone": "mit-b0"}, "can't stand on mit-b0; choose one of vit-t16"),
+        ("deeplabv3", {"colour": "red"}, "takes no colour"),
+        ("unet-aspp", {"reads": "middle"}, "choose one of decoder, deepest"),
     ],
 )
 def test_what_cannot_be_built(name, options, message):
@@ -139,3 +228,41 @@ def test_the_list_of_networks_is_json_able_and_counts_parameters():
     assert networks["torchvision-deeplabv3"]["parameters"] == 42_004_074 - auxiliary
     assert networks["torchvision-fcn"]["parameters"] == 35_322_218 - auxiliary
     assert json.dumps(list(networks.values()))
+
+
+# Millions of parameters as published: SegFormer's table 1 (with its own, wider heads from B2 on, here 256),
+# Swin's and ConvNeXt's tables of UPerNets (ADE20K), SETR's and Segmenter's tables.
+PUBLISHED = [
+    ("segformer", "mit-b0", 3.7),
+    ("segformer", "mit-b1", 13.7),
+    ("upernet", "swin-t", 60),
+    ("upernet", "swin-s", 81),
+    ("upernet", "swin-b", 121),
+    ("upernet", "convnext-t", 60),
+    ("upernet", "convnext-s", 82),
+    ("upernet", "convnext-b", 122),
+    ("setr-naive", "vit-l16", 305.67),
+    ("setr-pup", "vit-l16", 318.31),
+    ("setr-mla", "vit-l16", 310.57),
+    ("segmenter-mask", "vit-s16", 26.4),
+]
+
+
+@pytest.mark.parametrize(("name", "backbone", "millions"), PUBLISHED)
+def test_published_parameters(name, backbone, millions):
+    """Within 3 %, which covers rounding, and auxiliary heads that some tables count."""
+    network = build_skeleton(describe_network(name, backbone=backbone))
+    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, rel=0.03)
+
+
+def test_summaries_tell_what_was_chosen():
+    summary = summarize(
+        describe_network("deeplabv3", backbone="resnet18-v1c", output_stride=16, rates=(3, 6))
+    )
+    assert summary == {
+        "backbone": "resnet18-v1c",
+        "output_stride": 16,
+        "rates": [3, 6],
+        "num_classes": 19,
+        "align_corners": False,
+    }

@@ -1,0 +1,1 @@
+"""The named networks: one function each, from options to a description."""

@@ -1,0 +1,1 @@
+"""Necks: between a backbone's maps and a head."""
