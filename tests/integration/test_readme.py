@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import matplotlib as mpl
+import mmsegmentation_files
 import numpy as np
 import pytest
 import torch
@@ -31,6 +32,7 @@ def test_every_block_runs(run, photos):
     np.save("array.npy", np.random.default_rng(0).random((193, 193)))
     network = build_network(describe_network("fcn", backbone="resnet18"))
     torch.save(network.state_dict(), "weights.pth")
+    mmsegmentation_files.write("deeplabv3_r18.pth", mmsegmentation_files.build())
     ran = 0
     for language, block in BLOCKS:
         if language == "python":
