@@ -82,6 +82,7 @@ def test_description_is_json(opened: Opener) -> None:
         "images": 3,
         "mean": [0, 0, 0],
         "std": [1, 1, 1],
+        "channel_order": "rgb",
     }
     layout = LAYOUTS[dataset.name]
     assert (root is not None) == layout.needs_root
