@@ -11,6 +11,9 @@ from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.zoo.build import build_network
 from erfscope.zoo.segmentor import Segmentor
 
+# Of files that hold weights: what ends so is no network's name.
+_SUFFIXES = (".ckpt", ".pt", ".pth", ".safetensors")
+
 
 def load_model(
     spec: str,
@@ -54,7 +57,7 @@ def load_model(
         What can't be built, read or matched.
     """
     chosen = {name: value for name, value in options.items() if value is not None}
-    if Path(spec).is_file():
+    if Path(spec).is_file() or Path(spec).suffix in _SUFFIXES:
         if checkpoint is not None:
             raise CheckpointError(f"{spec} is a checkpoint itself; leave --checkpoint out")
         source: Path | None = Path(spec)

@@ -25,8 +25,9 @@ def make_part(part: Part) -> nn.Module:
     try:
         with torch.device("meta"):
             return PARTS[kind](**arguments)
-    except TypeError as error:
-        raise NetworkError(f"a {kind} can't be built so: {error}") from error
+    # A config from a file may hold anything in any argument's place.
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise NetworkError(f"a {kind} can't be built so: {str(error).splitlines()[0]}") from error
 
 
 def build_skeleton(description: NetworkDescription) -> Segmentor:

@@ -60,6 +60,8 @@ def test_what_a_file_cannot_be_changed_to(network, tmp_path):
         erfscope.load_model(path, rates=(6, 12))
     with pytest.raises(NetworkError, match="output stride 12"):
         erfscope.load_model(path, output_stride=12)
+    with pytest.raises(CheckpointError, match=r"checkpoint nothing.pth does not exist"):
+        erfscope.load_model("nothing.pth")
     with pytest.raises(CheckpointError, match="leave --checkpoint out"):
         erfscope.load_model(path, checkpoint=path)
 
@@ -84,6 +86,12 @@ def test_a_config_beside_the_file(network, tmp_path):
         (("type='EncoderDecoder'", "type='CascadeEncoderDecoder'"), "holds a CascadeEncoderDecoder"),
         (("dilations=(1, 6, 12, 18)", "dilations=(1, 6, 12, 18), conv_cfg=dict(type='DCNv2')"), "conv_cfg"),
         (("depth=18", "depth=19"), "no ResNet-19"),
+        (("strides=(1, 2, 2, 1)", "strides=(1, 2)"), "a ResNet can't be built so"),
+        (
+            ("norm_cfg=norm_cfg, align_corners", "norm_cfg='BN', align_corners"),
+            "an? ASPPHead can't be built so",
+        ),
+        (("in_channels=512, in_index=3", "in_channels=-512, in_index=3"), "an? ASPPHead can't be built so"),
         (("channels=16, dilations", "channels=20, dilations"), "doesn't fit the network"),
         (("nothing", "nothing"), "unexpected decode_head.more"),
     ],
