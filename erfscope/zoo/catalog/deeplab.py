@@ -45,8 +45,7 @@ def deeplabv3(
     head = describe_head("ASPPHead", backbone_channels(part)[-1], head_width(part))
     if separable:
         head["separable"] = True
-    network = NetworkDescription(part, head)
-    return with_rates(network, scale_rates(_RATES_AT_16, output_stride) if rates is None else rates)
+    return _with_aspp_rates(NetworkDescription(part, head), rates, output_stride)
 
 
 def deeplabv3_paper(
@@ -66,8 +65,7 @@ def deeplabv3_paper(
         "image_pooling": image_pooling,
         "separable": separable,
     }
-    network = NetworkDescription(part, head)
-    return with_rates(network, scale_rates(_RATES_AT_16, output_stride) if rates is None else rates)
+    return _with_aspp_rates(NetworkDescription(part, head), rates, output_stride)
 
 
 def deeplabv3_cascade(
@@ -108,8 +106,7 @@ def deeplabv3plus(
     )
     if not separable:
         head["separable"] = False
-    network = NetworkDescription(part, head)
-    return with_rates(network, scale_rates(_RATES_AT_16, output_stride) if rates is None else rates)
+    return _with_aspp_rates(NetworkDescription(part, head), rates, output_stride)
 
 
 def deeplabv3plus_paper(
@@ -138,8 +135,7 @@ def deeplabv3plus_paper(
         "image_pooling": image_pooling,
         "separable": separable,
     }
-    network = NetworkDescription(part, head)
-    return with_rates(network, scale_rates(_RATES_AT_16, output_stride) if rates is None else rates)
+    return _with_aspp_rates(NetworkDescription(part, head), rates, output_stride)
 
 
 def dense_aspp(
@@ -160,7 +156,12 @@ def torchvision_deeplabv3(
     """Put torchvision's DeepLabV3 head on the last map."""
     part = describe_backbone(backbone, output_stride)
     head = {"type": "TorchvisionDeepLabHead", "in_channels": backbone_channels(part)[-1]}
-    network = NetworkDescription(part, head, head_name="classifier")
+    return _with_aspp_rates(NetworkDescription(part, head, head_name="classifier"), rates, output_stride)
+
+
+def _with_aspp_rates(
+    network: NetworkDescription, rates: Sequence[int] | None, output_stride: int
+) -> NetworkDescription:
     return with_rates(network, scale_rates(_RATES_AT_16, output_stride) if rates is None else rates)
 
 
