@@ -10,7 +10,7 @@ from golden.shared_rule import generate, generate_input, sample
 
 from erfscope.checkpoints.mmsegmentation.config_text import parse_config
 from erfscope.checkpoints.mmsegmentation.network import describe_config
-from erfscope.zoo.build import build_network, build_skeleton
+from erfscope.zoo.build import build_skeleton
 from erfscope.zoo.catalog.backbones import BACKBONES, name_backbone
 
 FOLDER = Path(__file__).parents[1] / "golden" / "mmsegmentation"
@@ -46,7 +46,10 @@ def shortened_network(facts):
     for path, value in facts["shortened"].items():
         role, key = path.split(".")
         description = replace(description, **{role: {**getattr(description, role), key: value}})
-    network = build_network(description).double()
+    network = build_skeleton(description).double().to_empty(device="cpu").eval()
+    for module in network.modules():
+        if hasattr(module, "fill_buffers"):
+            module.fill_buffers()
     state = network.state_dict()
     for name, tensor in state.items():
         if tensor.is_floating_point():

@@ -79,20 +79,20 @@ def test_it_is_the_support_of_the_gradient(name, size, unit, options):
 
 @pytest.mark.parametrize("name", [name for name in PLAIN if name not in CORE])
 def test_it_is_that_for_every_plain_network(name):
-    check_support(name, (97, 130), (90, 7), {})
+    check_support(name, (65, 98), (60, 7), {})
 
 
 @pytest.mark.parametrize("name", MIXING)
 def test_it_is_that_for_every_network_that_mixes(name):
     model = positive(network(name))
-    predicted = erfscope.predict_fov(model, (97, 130), at=(90, 7))
-    np.testing.assert_array_equal(predicted.receptive_field, support(model, (97, 130), (90, 7)))
+    predicted = erfscope.predict_fov(model, (65, 98), at=(60, 7))
+    np.testing.assert_array_equal(predicted.receptive_field, support(model, (65, 98), (60, 7)))
 
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_real_weights_see_nothing_else(name):
     model = network(name)
-    size, unit = (97, 131), (3, 120)
+    size, unit = (65, 99), (3, 90)
     predicted = erfscope.predict_fov(model, size, at=unit)
     image = torch.randn(1, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     image.requires_grad_()
