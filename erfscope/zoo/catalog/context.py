@@ -5,8 +5,13 @@ from typing import Any
 
 from erfscope.zoo.adjust import with_rates
 from erfscope.zoo.catalog.backbones import backbone_channels, describe_backbone
-from erfscope.zoo.catalog.choices import describe_head, head_width, scale_rates
-from erfscope.zoo.description import NetworkDescription
+from erfscope.zoo.catalog.choices import (
+    describe_head,
+    describe_multi_grid_backbone,
+    head_width,
+    scale_rates,
+)
+from erfscope.zoo.description import NetworkDescription, Part
 
 _FCN_D6_RATE = 6  # of two convolutions at output stride 16
 _CODES = 32
@@ -15,32 +20,36 @@ _FAST_RATES_AT_16 = (6, 12, 18)
 _FAST_STRIDE = 8
 
 
-def fcn(*, backbone: str = "resnet50-v1c", output_stride: int = 8) -> NetworkDescription:
+def fcn(
+    *, backbone: str = "resnet50-v1c", output_stride: int = 8, multi_grid: Sequence[int] | None = None
+) -> NetworkDescription:
     """Put two 3×3 convolutions on the last map."""
-    return _on_last_map("FCNHead", backbone, output_stride)
+    return _on_last_map("FCNHead", describe_multi_grid_backbone(backbone, output_stride, multi_grid))
 
 
 def fcn_d6(
     *, backbone: str = "resnet50-v1c", output_stride: int = 16, rates: Sequence[int] | None = None
 ) -> NetworkDescription:
     """Put two atrous convolutions on the last map, one after the other."""
-    network = _on_last_map("FCNHead", backbone, output_stride, dilation=_FCN_D6_RATE)
+    network = _on_last_map("FCNHead", describe_backbone(backbone, output_stride), dilation=_FCN_D6_RATE)
     return with_rates(network, scale_rates((_FCN_D6_RATE,), output_stride) if rates is None else rates)
 
 
-def pspnet(*, backbone: str = "resnet50-v1c", output_stride: int = 8) -> NetworkDescription:
+def pspnet(
+    *, backbone: str = "resnet50-v1c", output_stride: int = 8, multi_grid: Sequence[int] | None = None
+) -> NetworkDescription:
     """Pool the last map to a pyramid."""
-    return _on_last_map("PSPHead", backbone, output_stride)
+    return _on_last_map("PSPHead", describe_multi_grid_backbone(backbone, output_stride, multi_grid))
 
 
 def nonlocal_net(*, backbone: str = "resnet50-v1c", output_stride: int = 8) -> NetworkDescription:
     """Let every position of the last map attend to every other."""
-    return _on_last_map("NLHead", backbone, output_stride)
+    return _on_last_map("NLHead", describe_backbone(backbone, output_stride))
 
 
 def danet(*, backbone: str = "resnet50-v1c", output_stride: int = 8) -> NetworkDescription:
     """Let positions attend to positions, channels to channels."""
-    return _on_last_map("DAHead", backbone, output_stride, pam_channels=64)
+    return _on_last_map("DAHead", describe_backbone(backbone, output_stride), pam_channels=64)
 
 
 def encnet(*, backbone: str = "resnet50-v1c", output_stride: int = 8) -> NetworkDescription:
@@ -98,8 +107,7 @@ def torchvision_fcn(*, backbone: str = "resnet50", output_stride: int = 8) -> Ne
     return NetworkDescription(part, head, head_name="classifier")
 
 
-def _on_last_map(kind: str, backbone: str, output_stride: int, **more: object) -> NetworkDescription:
-    part = describe_backbone(backbone, output_stride)
+def _on_last_map(kind: str, part: Part, **more: object) -> NetworkDescription:
     head = describe_head(kind, backbone_channels(part)[-1], head_width(part), **more)
     return NetworkDescription(part, head)
 
