@@ -165,6 +165,7 @@ def _describe_model(model: nn.Module) -> dict[str, Any]:
         "name": origin.name,
         "options": dict(origin.options),
         "trained_with": dict(origin.trained_with),
+        "training": origin.training.summary(),
         "parts": dict(origin.parts),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }

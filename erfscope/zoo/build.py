@@ -27,7 +27,8 @@ def make_part(part: Part) -> nn.Module:
             return PARTS[kind](**arguments)
     # A config from a file may hold anything in any argument's place.
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
-        raise NetworkError(f"a {kind} can't be built so: {str(error).splitlines()[0]}") from error
+        reason = " ".join(str(error).split())
+        raise NetworkError(f"a {kind} can't be built so: {type(error).__name__} {reason}") from error
 
 
 def build_skeleton(description: NetworkDescription) -> Segmentor:
