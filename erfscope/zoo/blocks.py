@@ -21,6 +21,9 @@ TIGHT_LAYER_NORM: Config = MappingProxyType({"type": "LN", "eps": 1e-6})
 RELU: Config = MappingProxyType({"type": "ReLU"})
 GELU: Config = MappingProxyType({"type": "GELU"})
 
+#: Output strides that a backbone can be brought to by atrous rates.
+OUTPUT_STRIDES = (8, 16, 32)
+
 # Of a norm's config: what only training reads.
 _TRAINING_ONLY = {"type", "requires_grad"}
 _BATCH_NORMS = ("BN", "BN2d", "SyncBN", "MMSyncBN")
@@ -32,6 +35,12 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "GELU": nn.GELU,
     "Sigmoid": nn.Sigmoid,
 }
+
+
+def check_output_stride(stride: int) -> None:
+    """Raise `NetworkError` for a stride that no backbone is built for."""
+    if stride not in OUTPUT_STRIDES:
+        raise NetworkError(f"output stride {stride} can't be built; choose one of 8, 16, 32")
 
 
 def make_norm(config: Config, channels: int) -> tuple[str, nn.Module]:

@@ -8,10 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from erfscope.errors import NetworkError
+from erfscope.zoo.blocks import check_output_stride
 
 STEM_STRIDE = 4
-OUTPUT_STRIDES = (8, 16, 32)
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -116,7 +115,7 @@ class DenseNet(nn.Module):
         output_stride: int = 32,
     ) -> None:
         super().__init__()
-        _check_output_stride(output_stride)
+        check_output_stride(output_stride)
         self.features = nn.Sequential()
         self.features.add_module("conv0", nn.Conv2d(3, num_init_features, 7, 2, 3, bias=False))
         self.features.add_module("norm0", nn.BatchNorm2d(num_init_features))
@@ -143,7 +142,7 @@ class DenseNet(nn.Module):
         NetworkError
             A stride that can't be reached.
         """
-        _check_output_stride(stride)
+        check_output_stride(stride)
         return {**config, "output_stride": stride}
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -157,8 +156,3 @@ class DenseNet(nn.Module):
             maps.append(normed)
         x = part(f"denseblock{len(self.channels)}")(x)
         return *maps, F.relu(part("norm5")(x), inplace=True)
-
-
-def _check_output_stride(stride: int) -> None:
-    if stride not in OUTPUT_STRIDES:
-        raise NetworkError(f"output stride {stride} can't be built; choose one of 8, 16, 32")

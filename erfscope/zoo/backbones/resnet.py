@@ -16,10 +16,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from erfscope.errors import NetworkError
-from erfscope.zoo.blocks import BATCH_NORM, Config, make_norm
+from erfscope.zoo.blocks import BATCH_NORM, Config, check_output_stride, make_norm
 
 STEM_STRIDE = 4
-OUTPUT_STRIDES = (8, 16, 32)
 
 
 @dataclass(frozen=True)
@@ -202,8 +201,7 @@ class ResNet(nn.Module):
         NetworkError
             A stride that can't be reached.
         """
-        if stride not in OUTPUT_STRIDES:
-            raise NetworkError(f"output stride {stride} can't be built; choose one of 8, 16, 32")
+        check_output_stride(stride)
         strides = list(config.get("strides", (1, 2, 2, 2)))
         rates = list(config.get("dilations", (1, 1, 1, 1)))
         before = rates[-1]

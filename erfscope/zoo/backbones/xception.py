@@ -17,11 +17,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from erfscope.errors import NetworkError
-from erfscope.zoo.blocks import RELU, Config, ConvNormAct
+from erfscope.zoo.blocks import RELU, Config, ConvNormAct, check_output_stride
 
 STEM_STRIDE = 2
 STEM_CHANNELS = (32, 64)
-OUTPUT_STRIDES = (8, 16, 32)
 #: With TensorFlow's guard against small variances.
 BATCH_NORM: Config = {"type": "BN", "eps": 1e-3}
 
@@ -191,7 +190,7 @@ class Xception(nn.Module):
         super().__init__()
         if depth not in _ENTRY:
             raise NetworkError(f"there is no Xception-{depth}; known depths: {', '.join(map(str, _ENTRY))}")
-        _check_output_stride(output_stride)
+        check_output_stride(output_stride)
         plan = plan_blocks(depth, output_stride)
         first, channels = STEM_CHANNELS
         self.entry_flow, self.middle_flow, self.exit_flow = nn.Sequential(), nn.Sequential(), nn.Sequential()
@@ -227,7 +226,7 @@ class Xception(nn.Module):
         NetworkError
             A stride that can't be reached.
         """
-        _check_output_stride(stride)
+        check_output_stride(stride)
         return {**config, "output_stride": stride}
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -241,8 +240,3 @@ class Xception(nn.Module):
             else:
                 x = self.get_submodule(step)(x)
         return low_level, x
-
-
-def _check_output_stride(stride: int) -> None:
-    if stride not in OUTPUT_STRIDES:
-        raise NetworkError(f"output stride {stride} can't be built; choose one of 8, 16, 32")

@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.errors import NetworkError
 from erfscope.zoo.backbones.resnet import BlockStyle, Bottleneck
-from erfscope.zoo.blocks import BATCH_NORM, Config
+from erfscope.zoo.blocks import BATCH_NORM, Config, check_output_stride
 
-OUTPUT_STRIDES = (8, 16, 32)
 _FULL_STRIDE = 32
 
 
@@ -48,7 +46,7 @@ class CascadeNeck(nn.Module):
         norm_cfg: Config = BATCH_NORM,
     ) -> None:
         super().__init__()
-        _check_output_stride(output_stride)
+        check_output_stride(output_stride)
         style = BlockStyle(norm=norm_cfg)
         width = in_channels // Bottleneck.expansion
         last_rate = _FULL_STRIDE // output_stride
@@ -68,7 +66,7 @@ class CascadeNeck(nn.Module):
         NetworkError
             A stride that no cascade is built for.
         """
-        _check_output_stride(stride)
+        check_output_stride(stride)
         return {**config, "output_stride": stride}
 
     def forward(self, maps: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
@@ -77,8 +75,3 @@ class CascadeNeck(nn.Module):
         for name in self.names:
             x = self.get_submodule(name)(x)
         return *maps, x
-
-
-def _check_output_stride(stride: int) -> None:
-    if stride not in OUTPUT_STRIDES:
-        raise NetworkError(f"output stride {stride} can't be built; choose one of 8, 16, 32")
