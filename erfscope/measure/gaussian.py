@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from erfscope.errors import MapError
 from erfscope.records.arrays import FloatArray
-from erfscope.records.measurement import GaussianFit
+from erfscope.records.gaussian import GaussianFit
 
 SHAPES = ("symmetric", "axis-aligned", "rotated")
 FIT_SIDE = 256  # larger maps are averaged in blocks down to about this side, which a Gaussian survives

@@ -10,7 +10,7 @@ from scipy import ndimage, signal
 
 from erfscope.measure.jackknife import jackknife_stderr
 from erfscope.records.arrays import FloatArray
-from erfscope.records.measurement import Arm, Ring, StarMeasurement
+from erfscope.records.star import Arm, Ring, StarMeasurement
 
 #: Direction → sign of its (y, x) offset, y down.
 DIRECTIONS = {

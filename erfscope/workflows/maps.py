@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from erfscope.measure import gaussian, star
 from erfscope.records.erf_map import ErfMap
-from erfscope.records.measurement import GaussianFit, StarMeasurement
+from erfscope.records.gaussian import GaussianFit
+from erfscope.records.star import StarMeasurement
 from erfscope.store.exchange import map_from_array, read_array
 from erfscope.store.read import read_map
 from erfscope.store.write import write_map

@@ -5,7 +5,7 @@ import pytest
 
 import erfscope
 from erfscope.measure.star import DIRECTIONS, measure_star
-from erfscope.records.measurement import Arm
+from erfscope.records.star import Arm
 
 SIZE = 385
 
