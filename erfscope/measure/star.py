@@ -1,14 +1,13 @@
-"""The star that ASPP leaves in a map, by plain peak finding along its eight arms.
-
-It serves where blobs stand apart. Blobs that overlap so far that they have no peaks of their own are
-missed, and `flags` says what to doubt.
-"""
+"""The star or grid that atrous convolutions leave in a map: found without knowing the rates, and measured."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
 
-from erfscope.measure.jackknife import jackknife_stderr
+from erfscope.measure.lattice.blobs import blob_places, knights_share, ring_mass_shares
+from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
+from erfscope.measure.lattice.rings import MIN_EVEN, fit_star, ring_evenness
+from erfscope.measure.lattice.search import Sighting, look
+from erfscope.measure.star_errors import StarErrors, measure_errors, systematic_bound
 from erfscope.records.arrays import FloatArray
 from erfscope.records.star import Arm, Ring, StarMeasurement
 
@@ -19,19 +18,26 @@ DIRECTIONS = {
 }  # fmt: skip
 
 CONVENTION_MARGIN_PX = 32.0
-MIN_ARMS_OUTER = 6  # noise peaks meet at one distance on six of eight rays in less than 1 map of 1000
-MIN_ARMS_INNER = 4  # inner blobs of the straight arms often melt into their neighbors
-MIN_PROMINENCE = 0.1  # of the logarithm: a peak rises 10 % above the saddle to the next
-MIN_KNIGHT_PEAKS = 6  # of the eight knight's moves, where a 5×5 grid has blobs and a star has none
+# Maps without atrous branches stay below these, see tests/oracles/test_star_verdicts.py.
+MIN_SCORE = 0.65
+# Below this a star needs two rings of like blobs: eight neighbors alone are in any 3×3 convolution.
+CERTAIN_SCORE = 0.85
+MIN_KNIGHTS = 0.4  # between the 0 of a star and the 1 of a grid
+SMALLEST_SIDE = 16
+ENOUGH = 0.6  # of what the most telling look tells
+LEAST_OVERLAP_GAP = 0.5  # of a blob's FWHM: rings nearer to each other can't be told apart for certain
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
-
-_Guess = tuple[float, float]
+SQUARED = np.sqrt(2.0)  # a blob of E is that much wider than of E²
 
 
 def measure_star(
     erf: FloatArray, center: tuple[float, float], replicates: NDArray[np.float32] | None = None
 ) -> StarMeasurement:
     """Find the star's rings and measure their distances.
+
+    Shapes without arms are fitted to the folded square of the map, with and without rings of eight blobs
+    at all distances; where the rings explain most of what is left, a lattice of equal blobs on a
+    background is fitted to the whole.
 
     Parameters
     ----------
@@ -48,168 +54,114 @@ def measure_star(
         `pattern` is "star", "grid" (two atrous convolutions in a row) or "none". A ring's distance is
         that of its N blob; center to center is twice the outermost ring's. All lengths in px.
     """
-    scale = max(1.5, min(erf.shape) / 64)
-    logarithm = _log_smooth(erf, scale)
-    rings = _find_rings(logarithm, center, scale)
-    if not rings:
-        return StarMeasurement("none", center, flags=("no ring of peaks on at least six of eight arms",))
-    guesses = {
-        (name, ring): (center[0] + sy * rings[ring], center[1] + sx * rings[ring])
-        for ring in range(len(rings))
-        for name, (sy, sx) in DIRECTIONS.items()
-    }
-    found = {key: peak for key, guess in guesses.items() if (peak := _refine(logarithm, guess, scale))}
-    middle, distances = _lattice(found, len(rings))
+    positive = np.maximum(erf, 0.0)
+    if min(erf.shape) < SMALLEST_SIDE or not positive.max() > 0:
+        return _none(
+            center, 0.0, f"no map of at least {SMALLEST_SIDE}×{SMALLEST_SIDE} px with a positive value"
+        )
+    squares = (positive / positive.max()) ** 2
+    sighting = _best(look(squares, center))
+    if sighting is None or sighting.score < MIN_SCORE:
+        return _none(center, sighting.score if sighting else 0.0)
+    fit, fitter, region = fit_star(squares, center, sighting)
+    if sighting.score < CERTAIN_SCORE and (len(fit.distances) == 1 or ring_evenness(fit).min() < MIN_EVEN):
+        doubt = f"a ring alone, or of unlike blobs, counts from a score of {CERTAIN_SCORE} on"
+        return _none(center, sighting.score, doubt)
+    pattern = "star"
+    if knights_share(region, fit) > MIN_KNIGHTS:
+        pattern = "grid"
+        fitter = LatticeFitter(region, np.sort(fit.distances), fit.sigma, pattern)
+        fit = fitter.fit()
+    errors = measure_errors(positive, replicates, region, fitter, fit)
+    return _measurement(pattern, positive, fit, fitter, region, errors, sighting.score)
 
-    def outer_distances(array: FloatArray) -> FloatArray:
-        refined = _log_smooth(array, scale)
-        again = {key: _refine(refined, guesses[key], scale) or found[key] for key in found}
-        return _lattice(again, len(rings))[1]
 
-    errors = jackknife_stderr(outer_distances, replicates)
-    fwhm = _blob_fwhm([peak[2] for (_, ring), peak in found.items() if ring == len(rings) - 1], scale)
-    is_grid = _knight_peaks(logarithm, middle, distances, scale) >= MIN_KNIGHT_PEAKS
-    stderrs = [None] * len(rings) if errors is None else [float(error) for error in errors]
-    center_to_center = 2 * float(distances[-1])
+def _best(sightings: list[Sighting]) -> Sighting | None:
+    """Of the looks that tell nearly as much as the best one, the widest: it sees all rings."""
+
+    def telling(sighting: Sighting) -> float:
+        return float(sighting.score * sighting.unexplained**0.25)
+
+    seen = [sighting for sighting in sightings if sighting.rings]
+    most = max(map(telling, seen), default=0.0)
+    enough = [sighting for sighting in seen if telling(sighting) >= ENOUGH * most]
+    return max(enough, key=lambda sighting: (sighting.half, telling(sighting)), default=None)
+
+
+def _none(center: tuple[float, float], score: float, *flags: str) -> StarMeasurement:
+    return StarMeasurement("none", center, score=max(score, 0.0), threshold=MIN_SCORE, flags=flags)
+
+
+def _measurement(
+    pattern: str,
+    erf: FloatArray,
+    fit: LatticeFit,
+    fitter: LatticeFitter,
+    region: Region,
+    errors: StarErrors,
+    score: float,
+) -> StarMeasurement:
+    order = np.argsort(fit.distances)
+    distances = fit.distances[order]
+    _, shares = ring_mass_shares(fitter, fit, region.cells.of(erf), float(erf.sum()))
+    inside = [int((fit.places.ring == number + 1).sum()) for number in order]
+    width = float(fit.sigma) * SQUARED * FWHM_PER_SIGMA
+    across = 2 * float(distances[-1])
     return StarMeasurement(
-        pattern="grid" if is_grid else "star",
-        center=middle,
-        center_to_center_px=center_to_center,
-        center_to_center_stderr_px=None if stderrs[-1] is None else 2 * stderrs[-1],
-        end_to_end_convention_px=center_to_center + CONVENTION_MARGIN_PX,
-        end_to_end_measured_px=None if fwhm is None else center_to_center + fwhm,
-        blob_fwhm_px=fwhm,
-        rings=tuple(Ring(float(d), e) for d, e in zip(distances, stderrs, strict=True)),
-        arms=tuple(
-            Arm(name, ring, y, x, max(abs(y - middle[0]), abs(x - middle[1])))
-            for (name, ring), (y, x, _) in found.items()
+        pattern=pattern,
+        center=fit.center,
+        center_to_center_px=across,
+        center_to_center_stderr_px=errors.across,
+        center_to_center_interval95_px=errors.interval(across),
+        systematic_px=systematic_bound(distances, width, erf.shape, fit.center),
+        end_to_end_convention_px=across + CONVENTION_MARGIN_PX,
+        end_to_end_measured_px=across + width,
+        end_to_end_measured_stderr_px=errors.end_to_end,
+        blob_fwhm_px=width,
+        blob_fwhm_stderr_px=errors.width,
+        rings=tuple(
+            Ring(float(distance), error, float(share), count)
+            for distance, error, share, count in zip(
+                distances, errors.rings, shares[order], inside, strict=True
+            )
         ),
-        score=sum(ring == len(rings) - 1 for _, ring in found) / len(DIRECTIONS),
-        flags=_flags(distances, fwhm),
+        arms=_arms(fitter, fit, order),
+        score=score,
+        threshold=MIN_SCORE,
+        flags=_flags(pattern, erf.shape, distances, width, inside),
     )
 
 
-def _log_smooth(erf: FloatArray, scale: float) -> FloatArray:
-    smooth = ndimage.gaussian_filter(np.maximum(erf, 0.0), scale, mode="nearest")
-    logarithm: FloatArray = np.log(np.maximum(smooth, smooth.max() * 1e-12))
-    return logarithm
+def _arms(fitter: LatticeFitter, fit: LatticeFit, order: NDArray[np.intp]) -> tuple[Arm, ...]:
+    """Blobs on the eight arms, the rings' numbers ascending with their distances."""
+    names = {sign: name for name, sign in DIRECTIONS.items()}
+    rank = {int(number) + 1: place for place, number in enumerate(order)}
+    arms = []
+    for row, column, (y, x) in zip(fit.places.row, fit.places.column, blob_places(fitter, fit), strict=True):
+        on_an_arm = row == 0 or column == 0 or abs(row) == abs(column)
+        if on_an_arm and (row or column):
+            direction = names[int(np.sign(row)), int(np.sign(column))]
+            away = max(abs(y - fit.center[0]), abs(x - fit.center[1]))
+            arms.append(Arm(direction, rank[max(abs(row), abs(column))], float(y), float(x), float(away)))
+    return tuple(sorted(arms, key=lambda arm: (arm.ring, list(DIRECTIONS).index(arm.direction))))
 
 
-def _find_rings(logarithm: FloatArray, center: _Guess, scale: float) -> list[float]:
-    """Distances at which enough rays have a peak, ascending, none beyond the best supported outer one."""
-    peaks = [_ray_peaks(logarithm, center, signs) for signs in DIRECTIONS.values()]
-    candidates = np.sort(np.concatenate(peaks))
-    rings: list[tuple[int, float]] = []
-    while len(candidates):
-        support = [_support(peaks, d, scale) for d in candidates]
-        best = int(np.argmax([len(found) for found in support]))
-        if len(support[best]) < MIN_ARMS_INNER:
-            break
-        distance = float(np.median(support[best]))
-        rings.append((len(support[best]), distance))
-        candidates = candidates[np.abs(candidates - distance) > 2 * scale]
-    outer = max((distance for arms, distance in rings if arms >= MIN_ARMS_OUTER), default=0.0)
-    return sorted(distance for _, distance in rings if distance <= outer)
-
-
-def _ray_peaks(logarithm: FloatArray, center: _Guess, signs: tuple[int, int]) -> FloatArray:
-    """Distances in px of the peaks on one ray from the center."""
-    limits = [
-        (size - 1 - at if sign > 0 else at) / abs(sign)
-        for size, at, sign in zip(logarithm.shape, center, signs, strict=True)
-        if sign
-    ]
-    distances = np.arange(int(min(limits)) + 1)
-    ray = [at + sign * distances for at, sign in zip(center, signs, strict=True)]
-    profile = ndimage.map_coordinates(logarithm, ray, order=1, mode="nearest")
-    found, _ = signal.find_peaks(profile, prominence=MIN_PROMINENCE)
-    return distances[found].astype(np.float64)
-
-
-def _support(peaks: list[FloatArray], distance: float, scale: float) -> list[float]:
-    """On each ray that has one, the peak nearest to `distance`, if it is near enough."""
-    near = []
-    for ray in peaks:
-        if len(ray):
-            nearest = ray[np.argmin(np.abs(ray - distance))]
-            if abs(nearest - distance) <= max(2.0, 0.75 * scale):
-                near.append(float(nearest))
-    return near
-
-
-def _refine(logarithm: FloatArray, guess: _Guess, scale: float) -> tuple[float, float, float] | None:
-    """Sub-pixel (y, x) of the peak near `guess` and its σ in px, by a paraboloid; None if there is none.
-
-    The logarithm of a Gaussian is a paraboloid, so within one smoothing scale the fit has no bias.
-    """
-    reach = int(np.ceil(2 * scale))
-    y, x = (round(at) for at in guess)
-    for _ in range(3):  # climb to the window's highest pixel, then fit around it
-        rows, columns = (slice(max(0, at - reach), at + reach + 1) for at in (y, x))
-        window = logarithm[rows, columns]
-        if window.size == 0:
-            return None
-        top = np.unravel_index(np.argmax(window), window.shape)
-        y, x = rows.start + int(top[0]), columns.start + int(top[1])
-    if min(y, x) < reach or y >= logarithm.shape[0] - reach or x >= logarithm.shape[1] - reach:
-        return None
-    if max(abs(y - guess[0]), abs(x - guess[1])) > 2 * reach:
-        return None
-    offset = np.arange(-reach, reach + 1.0)
-    dy, dx = np.meshgrid(offset, offset, indexing="ij")
-    terms = np.stack([np.ones_like(dy), dy, dx, dy**2, dx * dy, dx**2], axis=-1).reshape(-1, 6)
-    values = logarithm[y - reach : y + reach + 1, x - reach : x + reach + 1].ravel()
-    _, by, bx, cyy, cxy, cxx = np.linalg.lstsq(terms, values, rcond=None)[0]
-    hessian = np.array([[2 * cyy, cxy], [cxy, 2 * cxx]])
-    if np.linalg.eigvalsh(hessian).max() >= 0:
-        return None
-    sy, sx = np.linalg.solve(hessian, [-by, -bx])
-    if max(abs(sy), abs(sx)) > reach:
-        return None
-    return y + float(sy), x + float(sx), float(np.linalg.det(hessian) ** -0.25)
-
-
-def _lattice(
-    found: dict[tuple[str, int], tuple[float, float, float]], count: int
-) -> tuple[tuple[float, float], FloatArray]:
-    """Least-squares center (y, x) and ring distances of all located blobs."""
-    rows, values = [], []
-    for (name, ring), (y, x, _) in found.items():
-        for axis, value in enumerate((y, x)):
-            row = np.zeros(2 + count)
-            row[axis], row[2 + ring] = 1.0, DIRECTIONS[name][axis]
-            rows.append(row)
-            values.append(value)
-    y0, x0, *distances = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0]
-    return (float(y0), float(x0)), np.array(distances)
-
-
-def _blob_fwhm(sigmas: list[float], scale: float) -> float | None:
-    """Full width at half maximum of the blobs, the smoothing taken out."""
-    excess = float(np.median(sigmas)) ** 2 - scale**2 if sigmas else 0.0
-    return float(FWHM_PER_SIGMA * np.sqrt(excess)) if excess > 0 else None
-
-
-def _knight_peaks(
-    logarithm: FloatArray, middle: tuple[float, float], distances: FloatArray, scale: float
-) -> int:
-    """How many of the blobs of a 5×5 grid that a star lacks are there."""
-    outer = distances[-1]
-    moves = [(sy * a, sx * (3 - a)) for a in (1, 2) for sy in (-1, 1) for sx in (-1, 1)]
-    guesses = [(middle[0] + dy * outer / 2, middle[1] + dx * outer / 2) for dy, dx in moves]
-    peaks = [_refine(logarithm, guess, scale) for guess in guesses]
-    near = 2 * scale
-    return sum(
-        peak is not None and max(abs(peak[0] - guess[0]), abs(peak[1] - guess[1])) < near
-        for peak, guess in zip(peaks, guesses, strict=True)
-    )
-
-
-def _flags(distances: FloatArray, fwhm: float | None) -> tuple[str, ...]:
-    flags = ["systematic error unknown: peaks were located, no blob model was fitted"]
-    gaps = np.diff(np.concatenate([[0.0], distances]))
-    if fwhm is None:
-        flags.append("blob width not measurable")
-    elif gaps.min() < fwhm:
-        flags.append("neighboring blobs overlap: inner rings may be missing or shifted")
+def _flags(
+    pattern: str, size: tuple[int, ...], distances: FloatArray, width: float, inside: list[int]
+) -> tuple[str, ...]:
+    flags = []
+    gap = float(np.diff([0.0, *distances]).min())
+    if gap < LEAST_OVERLAP_GAP * width:
+        flags.append(
+            f"blobs overlap: rings lie {gap:.1f} px apart, less than half a blob's FWHM of {width:.1f} px;"
+            " some may be missing, and the verdict is not certain"
+        )
+    if 2 * distances[-1] + width > min(size):
+        flags.append(
+            f"the {pattern} doesn't fit: with a blob's width it is larger than the map's shorter side"
+        )
+    for number, count in enumerate(inside, 1):
+        whole = 8 if pattern == "star" else 8 * number
+        if count < whole:
+            flags.append(f"ring {number}: {count} of its {whole} blobs are centered in the map")
     return tuple(flags)

@@ -1,0 +1,115 @@
+"""From a sighting to the fitted star: which of the rings that were seen are there."""
+
+import numpy as np
+
+from erfscope.measure.lattice.cells import reach
+from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
+from erfscope.measure.lattice.search import Sighting
+from erfscope.records.arrays import FloatArray
+
+MERGED = 1.2  # σ: two rings nearer than this are tried as one
+NEEDED = 1.03  # a ring stays if without it the misfit grows by more than this
+MOST_ADDED = 2  # rings that the search missed, under a strong center
+WIDE_GAP = 3.2  # σ: in a gap between rings at least that wide another one is tried
+FAINT = 0.12  # of the strongest ring: a ring must be stronger
+MIN_EVEN = 0.7  # of a ring's blobs reach a third of their median
+WIDTH_CHANGED = 1.25  # the cells are cut anew if the blobs turn out so much wider or narrower
+
+
+def fit_star(
+    squares: FloatArray, center: tuple[float, float], sighting: Sighting
+) -> tuple[LatticeFit, LatticeFitter, Region]:
+    """Fit a star to the rings of a sighting, leaving out those that the fit doesn't need.
+
+    Parameters
+    ----------
+    squares
+        (H, W): E², of any scale.
+    center
+        (y, x) in px of the unit's projected center.
+    """
+    rings = np.array(sighting.rings)
+    region = Region(squares, center, rings[-1], sighting.sigma)
+    fit, fitter = _fit(region, rings, sighting.sigma)
+    if not 1 / WIDTH_CHANGED < fit.sigma / sighting.sigma < WIDTH_CHANGED:
+        rings = np.sort(fit.distances)
+        region = Region(squares, center, rings[-1], fit.sigma)
+        fit, fitter = _fit(region, rings, fit.sigma)
+    while (simpler := _simpler(region, fit, fitter)) is not None:
+        fit, fitter = simpler
+    for _ in range(MOST_ADDED):
+        more = _one_more(fit)
+        if more is None:
+            break
+        trial, larger = _fit(region, more, fit.sigma)
+        strengths = ring_strengths(larger, trial)
+        if trial.misfit * NEEDED > fit.misfit or strengths.min() < FAINT * strengths.max():
+            break
+        fit, fitter = trial, larger
+    return fit, fitter, region
+
+
+def _fit(region: Region, distances: FloatArray, sigma: float) -> tuple[LatticeFit, LatticeFitter]:
+    inside = distances <= reach(region.size, region.center) - 0.5  # a fit may push a ring over the border
+    fitter = LatticeFitter(region, distances[inside], sigma)
+    return fitter.fit(), fitter
+
+
+def ring_strengths(fitter: LatticeFitter, fit: LatticeFit) -> FloatArray:
+    """Return what a blob of each ring adds to E² in the image, on the mean.
+
+    In the order of `distances`. Not its height: near a border that absorbs, a high blob may add nothing.
+    """
+    ring = fit.places.ring
+    added = fit.heights * fitter.model.blob_slopes(fit.parameters)[0].sum((1, 2))
+    return np.array([added[ring == number].mean() for number in range(1, len(fit.distances) + 1)])
+
+
+def _simpler(
+    region: Region, fit: LatticeFit, fitter: LatticeFitter
+) -> tuple[LatticeFit, LatticeFitter] | None:
+    """Fit without a ring that isn't needed: two that are nearly one are joined, the weakest is left out.
+
+    A faint ring goes even if the fit is worse without it. None if all are needed.
+    """
+    if len(fit.distances) == 1:
+        return None
+    order = np.argsort(fit.distances)
+    distances, strengths = fit.distances[order], ring_strengths(fitter, fit)[order]
+    weakest = int(strengths.argmin())
+    without = np.delete(distances, weakest)
+    if strengths[weakest] < FAINT * strengths.max():
+        return _fit(region, without, fit.sigma)
+    joined = _joined(distances, strengths, fit.sigma)
+    for fewer in (without,) if joined is None else (joined, without):
+        trial, trial_fitter = _fit(region, fewer, fit.sigma)
+        if trial.misfit < NEEDED * fit.misfit:
+            return trial, trial_fitter
+    return None
+
+
+def _joined(distances: FloatArray, strengths: FloatArray, sigma: float) -> FloatArray | None:
+    """Join the two nearest rings; None if they are too far apart to be one."""
+    near = int(np.diff(distances).argmin())
+    pair = slice(near, near + 2)
+    if np.diff(distances)[near] > MERGED * sigma:
+        return None
+    joined = np.average(distances[pair], weights=np.maximum(strengths[pair], 1e-12))
+    return np.sort([*np.delete(distances, pair), joined])
+
+
+def ring_evenness(fit: LatticeFit) -> FloatArray:
+    """Return of each ring the share of its blobs that reach a third of their median."""
+    ring = fit.places.ring
+    rings = [fit.heights[ring == number] for number in range(1, len(fit.distances) + 1)]
+    return np.array([(each > np.median(each) / 3).mean() * (np.median(each) > 0) for each in rings])
+
+
+def _one_more(fit: LatticeFit) -> FloatArray | None:
+    """Put a ring into the widest gap, the one about the center included; None if no gap is wide."""
+    distances = np.sort(fit.distances)
+    gaps = np.diff([0.0, *distances])
+    widest = int(gaps.argmax())
+    if gaps[widest] < WIDE_GAP * fit.sigma:
+        return None
+    return np.sort([*distances, distances[widest] - gaps[widest] / 2])

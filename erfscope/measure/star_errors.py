@@ -1,0 +1,67 @@
+"""How far the numbers of a star may be off: by the images that were drawn, and by the method."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from erfscope.measure.jackknife import MIN_GROUPS
+from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
+from erfscope.records.arrays import FloatArray
+
+FWHM_PER_SIGMA_SQUARED = 4.0 * np.sqrt(np.log(2.0))  # FWHM of a blob in E, by its σ in E²
+
+
+@dataclass(frozen=True)
+class StarErrors:
+    """Standard errors in px, None without enough replicates: image sampling alone."""
+
+    rings: tuple[float | None, ...]
+    across: float | None
+    width: float | None
+    end_to_end: float | None
+    groups: int
+
+    def interval(self, across: float) -> tuple[float, float] | None:
+        """95 % interval of the center-to-center distance, by Student's t with G′ − 1 degrees of freedom."""
+        if self.across is None:
+            return None
+        reach = float(stats.t.ppf(0.975, self.groups - 1)) * self.across
+        return across - reach, across + reach
+
+
+def measure_errors(
+    erf: FloatArray,
+    replicates: NDArray[np.float32] | None,
+    region: Region,
+    fitter: LatticeFitter,
+    fit: LatticeFit,
+) -> StarErrors:
+    """Fit the lattice again without each group of images: the delete-a-group jackknife."""
+    filled = [] if replicates is None else [group for group in replicates if group.any()]
+    count = len(filled)
+    if count < MIN_GROUPS:
+        return StarErrors((None,) * len(fit.distances), None, None, None, count)
+    total, peak = float(erf.sum()), float(erf.max())
+    numbers = []
+    for group in filled:
+        others = np.maximum(erf - group, 0.0)
+        others *= total / others.sum() / peak
+        values = region.cells.of(others**2).values / region.scale
+        again = fitter.again(fit, values)
+        distances = np.sort(again.distances)
+        width = again.sigma * FWHM_PER_SIGMA_SQUARED
+        numbers.append([*distances, 2 * distances[-1], width, 2 * distances[-1] + width])
+    left_out = np.array(numbers)
+    spread = np.sqrt((count - 1) / count * ((left_out - left_out.mean(0)) ** 2).sum(0))
+    *rings, across, width_error, end_to_end = (float(error) for error in spread)
+    return StarErrors(tuple(rings), across, width_error, end_to_end, count)
+
+
+def systematic_bound(
+    distances: FloatArray, width: float, size: tuple[int, ...], center: tuple[float, float]
+) -> float:
+    """Bound the method's own error of the center-to-center distance, px."""
+    gap = float(np.diff([0.0, *distances]).min())
+    return 0.01 * width * (1 + width / gap)

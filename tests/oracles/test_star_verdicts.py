@@ -1,0 +1,45 @@
+"""Many maps drawn at random: what has arms is found and measured, what has none is not taken for a star."""
+
+import numpy as np
+import pytest
+from simulated_maps import ARMLESS, random_armless, random_star
+
+from erfscope.measure.star import MIN_SCORE, measure_star
+
+STARS = 40
+PER_KIND = 5
+
+
+@pytest.fixture(scope="module")
+def measured():
+    drawn = [random_star(seed) for seed in range(STARS)]
+    return [(map_, measure_star(map_.erf, map_.center)) for map_ in drawn]
+
+
+@pytest.mark.slow
+def test_stars_are_found(measured):
+    # Rings at least 0.6 of a blob's FWHM apart, 48 images: a miss in forty is allowed.
+    assert sum(star.pattern == "star" for _, star in measured) >= STARS - 1
+
+
+@pytest.mark.slow
+def test_distances_are_right(measured):
+    errors, allowed = [], []
+    for map_, star in measured:
+        truth = 2 * map_.distances[-1]
+        errors.append(abs((star.center_to_center_px or 0.0) - truth))
+        allowed.append((max(0.003 * truth, 0.5), max(0.01 * truth, 1.5)))
+    # The aims of the method: the median within 0.3 % or half a pixel, nine in ten within 1 % or 1.5 px.
+    half, most = np.array(allowed).T
+    assert np.mean(errors <= half) >= 0.5
+    assert np.mean(errors <= most) >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ARMLESS)
+def test_no_star_without_arms(kind):
+    for seed in range(PER_KIND):
+        map_ = random_armless(100 + seed, kind)
+        star = measure_star(map_.erf, map_.center)
+        assert star.pattern == "none", (seed, star.score)
+        assert star.threshold == MIN_SCORE
