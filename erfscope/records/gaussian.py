@@ -1,16 +1,82 @@
-"""The Gaussian that was fitted to a map."""
+"""The Gaussian that was fitted to a map, how its model was chosen, and whether it is asymmetric."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+#: From the smallest to the largest: σx = σy; θ = 0; all free.
+GAUSSIAN_MODELS = ("symmetric", "axis-aligned", "rotated")
+#: Names of a fit's numbers, as in the JSON document.
+GAUSSIAN_PARAMETERS = ("x0_px", "y0_px", "sigma_x_px", "sigma_y_px", "theta_deg", "amplitude", "offset")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How well a model that was fitted to the other groups of images predicts the group left out.
+
+    `error` is the share of the group's sum of squares that is left over, mean over the groups. `gain` is
+    by how much it is smaller than that of the model `against`, mean of the paired differences.
+    """
+
+    error: float
+    against: str | None = None
+    gain: float | None = None
+    gain_stderr: float | None = None
+
+
+@dataclass(frozen=True)
+class Asymmetry:
+    """Whether y0 lies off the projected center and σx differs from σy, by Student's t at 95 %.
+
+    `vertical` is "below" (y0 is larger, for y goes down), "above", "level" or "unknown"; `widths`
+    "x wider", "y wider", "equal" or "unknown": unknown without replicates. Effects are relative: the
+    shift to σy, the difference to the mean of the sigmas. `widths_model` is whose sigmas these are.
+    """
+
+    vertical: str
+    shift_px: float
+    shift_stderr_px: float | None
+    shift_effect: float
+    widths: str
+    difference_px: float
+    difference_stderr_px: float | None
+    difference_effect: float
+    widths_model: str
+    verdict: str
 
 
 @dataclass(frozen=True)
 class GaussianFit:
     """What `measure.gaussian` fitted: lengths in px, θ in degrees from +x toward +y.
 
-    `stderr` holds the fit's own standard errors by parameter, None for what was not free.
-    `shift_from_projected_center` is (y, x). `study` is the same map by the study's protocol.
+    Attributes
+    ----------
+    model
+        One of `GAUSSIAN_MODELS`. σx is the one nearest to +x.
+    amplitude, offset
+        In the units of the map.
+    stderr
+        The standard errors to print, by `GAUSSIAN_PARAMETERS`; None for what wasn't free or determined.
+    stderr_source
+        "replicates": by the jackknife over groups of images; "fit": the least-squares fit's own, too
+        small where neighboring pixels are correlated.
+    stderr_fit, stderr_replicates
+        Both kinds; the second is None with fewer than 8 filled groups.
+    interval95
+        Both ends of each number's 95 % interval, by the errors in `stderr`.
+    groups
+        How many filled groups of images there were.
+    r_squared, r_squared_smoothed
+        At the map's full resolution; and with map and residual smoothed.
+    shift_from_projected_center
+        (y, x) in px.
+    bic
+        Bayesian information criterion by model, of those that were fitted. It counts neighboring pixels
+        as independent, and so nearly always prefers the largest model.
+    predictions
+        By model, where the model was chosen by them; otherwise empty.
+    study
+        The same map by the study's protocol (Table 7): axis-aligned, no offset.
     """
 
     model: str
@@ -22,16 +88,28 @@ class GaussianFit:
     amplitude: float
     offset: float
     stderr: Mapping[str, float | None]
+    stderr_source: str
+    stderr_fit: Mapping[str, float | None]
+    stderr_replicates: Mapping[str, float | None] | None
+    interval95: Mapping[str, tuple[float, float] | None]
+    groups: int
     r_squared: float
     r_squared_smoothed: float
     shift_from_projected_center: tuple[float, float]
+    asymmetry: Asymmetry
+    bic: Mapping[str, float | None]
+    predictions: Mapping[str, Prediction] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     study: "GaussianFit | None" = None
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
-        facts = {field.name: getattr(self, field.name) for field in fields(self)}
+        facts = {each.name: getattr(self, each.name) for each in fields(self)}
         y, x = self.shift_from_projected_center
-        study = None if self.study is None else self.study.summary()
-        facts |= {"shift_from_projected_center": {"y_px": y, "x_px": x}, "flags": list(self.flags)}
-        return facts | {"stderr": dict(self.stderr), "study": study}
+        facts["shift_from_projected_center"] = {"y_px": y, "x_px": x}
+        facts["interval95"] = {name: ends and list(ends) for name, ends in self.interval95.items()}
+        facts["asymmetry"] = asdict(self.asymmetry)
+        facts["predictions"] = {model: asdict(one) for model, one in self.predictions.items()}
+        facts["flags"] = list(self.flags)
+        facts["study"] = None if self.study is None else self.study.summary()
+        return facts

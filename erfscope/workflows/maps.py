@@ -1,5 +1,7 @@
 """From a map to its file, its figure and its measurements."""
 
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+NO_STAR_FROM = 0.95  # R² of the smoothed map: a star's blobs would leave more
+STAR_RESIDUALS = "the residual keeps the blobs of a star or grid: a Gaussian says little; see star-distance"
+
+
 def load_erf(path: str | Path) -> ErfMap:
     """Read a map file; see `store.read.read_map`."""
     return read_map(Path(path))
@@ -25,13 +31,27 @@ def save_erf(erf: ErfMap, path: str | Path, *, overwrite: bool = False) -> None:
     write_map(erf, Path(path), overwrite=overwrite)
 
 
-def plot_erf(erf: ErfMap, path: str | Path | None = None, *, scale: str = "log") -> "Figure":
-    """Draw the map on a "log", "linear" or "power" scale; with `path` also write it (PNG, PDF, SVG)."""
-    from erfscope.report.figures import draw_map, save_figure  # matplotlib only where it is wanted
+def plot_erf(
+    erf: ErfMap,
+    path: str | Path | None = None,
+    *,
+    scale: str = "log",
+    show: Collection[str] = ("star",),
+    overwrite: bool = True,
+) -> "Figure":
+    """Draw the map on a "log", "linear" or "power" scale; with `path` also write it (PNG, PDF, SVG).
 
-    figure = draw_map(erf, scale=scale)
+    `show` names overlays and panels, see `report.figures.draw_map`; what they need is measured.
+    """
+    # matplotlib only where it is wanted
+    from erfscope.report.figures import check_target, save_figure
+    from erfscope.workflows.figures import draw_erf
+
     if path is not None:
-        save_figure(figure, Path(path), overwrite=True)
+        check_target(Path(path), overwrite=overwrite)
+    figure = draw_erf(erf, scale=scale, show=show)
+    if path is not None:
+        save_figure(figure, Path(path), overwrite=overwrite)
     return figure
 
 
@@ -40,23 +60,21 @@ def measure_star(erf: ErfMap) -> StarMeasurement:
     return star.measure_star(erf.erf, erf.origin, erf.replicates)
 
 
-def compare_with_prediction(erf: ErfMap, star: StarMeasurement) -> dict[str, float | None]:
-    """Hold a measured star against what the network's graph predicted when the map was computed.
+def fit_gaussian(erf: ErfMap, model: str = "auto", *, with_offset: bool = True) -> GaussianFit:
+    """Fit a 2D Gaussian to a map; see `measure.gaussian.fit_gaussian`.
 
-    Returns
-    -------
-    dict
-        predicted_center_to_center_px, and relative_error = (measured − predicted) / predicted.
+    A fit that leaves much of a star is flagged: where it explains the smoothed map well, none is looked for.
     """
-    predicted = (erf.provenance.get("prediction") or {}).get("center_to_center_px")
-    measured = star.center_to_center_px
-    error = (measured - predicted) / predicted if predicted and measured is not None else None
-    return {"predicted_center_to_center_px": predicted, "relative_error": error}
-
-
-def fit_gaussian(erf: ErfMap, shape: str = "axis-aligned") -> GaussianFit:
-    """Fit a 2D Gaussian to a map; see `measure.gaussian.fit_gaussian`."""
-    return gaussian.fit_gaussian(erf.erf, erf.origin, shape)
+    sizes: list[int] | None = None
+    if erf.replicates is not None and erf.records:
+        done = [record.group for record in erf.records if record.status == "done"]
+        sizes = [done.count(group) for group in range(len(erf.replicates))]
+    fit = gaussian.fit_gaussian(
+        erf.erf, erf.origin, model, erf.replicates, with_offset=with_offset, images_per_group=sizes
+    )
+    if fit.r_squared_smoothed < NO_STAR_FROM and star.measure_star(erf.erf, erf.origin).pattern != "none":
+        return replace(fit, flags=(*fit.flags, STAR_RESIDUALS))
+    return fit
 
 
 def import_array(array: Path, out: Path, *, unit: tuple[int, int] | None, overwrite: bool) -> ErfMap:

@@ -1,0 +1,267 @@
+"""Tables of one map: its JSON document, in words and rounded numbers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Document = Mapping[str, Any]
+NOTHING = "–"
+LONGEST_LIST = 8  # of provenance that is printed in full
+NOT_PROVENANCE = ("prediction", "weights.missing_names", "weights.unexpected_names")
+
+GAUSSIAN_ROWS = (
+    ("x0", "x0_px", "px"),
+    ("y0", "y0_px", "px"),
+    ("σx", "sigma_x_px", "px"),
+    ("σy", "sigma_y_px", "px"),
+    ("θ, from +x toward +y", "theta_deg", "°"),
+    ("amplitude", "amplitude", ""),
+    ("offset", "offset", ""),
+)
+STDERR_SOURCES = {
+    "replicates": "± is one standard error of the image sampling: jackknife over {groups} groups of images.",
+    "fit": "± is one standard error of the fit itself: too small, for neighboring pixels correlate.",
+}
+#: By whether measurement and prediction differ by no more than the 95 % interval and the method's bound.
+AGREEMENT = {
+    True: ("Measured and predicted distance agree within the errors.",),
+    False: ("Measured and predicted distance differ by more than the errors.",),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a header; the first cell of a row names it."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def make_tables(document: Document) -> tuple[Table, ...]:
+    """Make the tables of one map's document (see `workflows.figures.examine`): all that its record holds."""
+    tables = [star_table(document), ring_table(document), gaussian_table(document["gaussian"])]
+    tables += [pattern_table(document["pattern"]), prediction_table(document["prediction"])]
+    tables.append(map_table(document["map"]))
+    return tuple(table for table in tables if table.rows)
+
+
+def overview_table(documents: Iterable[Document]) -> Table:
+    """Set several maps side by side, one a row."""
+    header = (
+        "map", "network, weights, data", "pattern", "center to center", "predicted", "relative error",
+        "σx", "σy", "rates to use",
+    )  # fmt: skip
+    return Table("Overview", header, tuple(map(_overview_row, documents)))
+
+
+def _overview_row(document: Document) -> tuple[str, ...]:
+    star, fit = document["star"], document["gaussian"]
+    return (
+        document["file"],
+        document["origin"],
+        document["pattern"]["pattern"],
+        with_error(star["center_to_center_px"], star["center_to_center_stderr_px"], "px"),
+        number(star["predicted_center_to_center_px"], "px"),
+        percent(star["relative_error"]),
+        _parameter(fit, "sigma_x_px", "px"),
+        _parameter(fit, "sigma_y_px", "px"),
+        _listed(document["advice"]["rates"]),
+    )
+
+
+def star_table(document: Document) -> Table:
+    """Measured beside predicted."""
+    star, predicted = document["star"], document["prediction"]
+    center = predicted.get("projected_center")
+    across = with_error(star["center_to_center_px"], star["center_to_center_stderr_px"], "px")
+    rows = [
+        ("pattern", star["pattern"], predicted.get("pattern") or NOTHING, ""),
+        (
+            "center to center",
+            across,
+            number(star["predicted_center_to_center_px"], "px"),
+            percent(star["relative_error"]),
+        ),
+        ("its 95 % interval", _interval(star["center_to_center_interval95_px"]), "", ""),
+        ("bound of the method's own error", number(star["systematic_px"], "px"), "", ""),
+        (
+            "end to end, +32 px by convention",
+            number(star["end_to_end_convention_px"], "px"),
+            number(predicted.get("end_to_end_convention_px"), "px"),
+            "",
+        ),
+        (
+            f"end to end, at {star['end_to_end_contour']}",
+            with_error(star["end_to_end_measured_px"], star["end_to_end_measured_stderr_px"], "px"),
+            "",
+            "",
+        ),
+        (
+            "a blob's full width at half maximum",
+            with_error(star["blob_fwhm_px"], star["blob_fwhm_stderr_px"], "px"),
+            "",
+            "",
+        ),
+        ("center (y, x)", point(star["center"]), point(center), ""),
+        ("score (threshold)", f"{star['score']:.2f} ({star['threshold']:.2f})", "", ""),
+    ]
+    header = ("", "measured", "predicted", "relative error")
+    known = [row for row in rows if row[1] != NOTHING or row[2] not in ("", NOTHING)]
+    notes = ("± is one standard error of the image sampling.", *AGREEMENT.get(star["within_errors"], ()))
+    return Table("Star", header, tuple(known), notes)
+
+
+def ring_table(document: Document) -> Table:
+    """Each measured ring, with the rate that predicts it, and predicted rings that weren't found."""
+    star = document["star"]
+    predicted = {ring["measured_distance_px"]: ring for ring in star["predicted_rings"]}
+    rows = [_ring_row(ring, predicted.get(ring["distance_px"])) for ring in star["rings"]]
+    rows += [_ring_row({}, ring) for ring in star["predicted_rings"] if ring["measured_distance_px"] is None]
+    header = ("ring", "rate", "measured", "predicted", "relative error", "blobs inside", "share of the map")
+    numbered = tuple((str(place), *row) for place, row in enumerate(rows, 1))
+    return Table("Rings", header, numbered)
+
+
+def _ring_row(ring: Document, predicted: Document | None) -> tuple[str, ...]:
+    predicted = predicted or {}
+    share = ring.get("mass_share")
+    return (
+        str(predicted.get("rate", NOTHING)),
+        with_error(ring["distance_px"], ring["stderr_px"], "px") if ring else "not found",
+        number(predicted.get("predicted_distance_px"), "px"),
+        percent(predicted.get("relative_error")),
+        str(ring.get("blobs_inside", NOTHING)),
+        percent(share, places=1, sign=False),
+    )
+
+
+def gaussian_table(fit: Document) -> Table:
+    """Set the fit beside the study's protocol."""
+    both = (fit, fit["study"])
+    rows = [(name, *(_parameter(each, key, unit) for each in both)) for name, key, unit in GAUSSIAN_ROWS]
+    for name, key in (("R²", "r_squared"), ("R², smoothed", "r_squared_smoothed")):
+        rows.append((name, *(f"{each[key]:.3f}" for each in both)))
+    shifts = (point(each["shift_from_projected_center"], sign=True) for each in both)
+    rows.append(("shift from the projected center (y, x)", *shifts))
+    header = ("", f"{fit['model']}, with offset", "the study's protocol: axis-aligned, no offset")
+    verdict = fit["asymmetry"]["verdict"]
+    errors = STDERR_SOURCES[fit["stderr_source"]].format(groups=fit["groups"])
+    return Table("Gaussian", header, tuple(rows), (f"{verdict}.", errors))
+
+
+def _parameter(fit: Document, key: str, unit: str) -> str:
+    return with_error(fit[key], fit["stderr"].get(key), unit)
+
+
+def pattern_table(pattern: Document) -> Table:
+    """Give the one word for the map, and every word's score."""
+    scores = sorted(pattern["scores"].items(), key=lambda item: -item[1])
+    rows = tuple((name, f"{score:.2f}") for name, score in scores)
+    return Table(f"Pattern: {pattern['pattern']}", ("", "score"), rows)
+
+
+def prediction_table(predicted: Document) -> Table:
+    """Tell what the network's graph predicts without any image."""
+    if not predicted:
+        return Table("Predicted from the network's graph", (), ())
+    shares = predicted.get("valid_tap_fraction") or ()
+    taps = (percent(share, places=0, sign=False) for share in shares)
+    rows = [
+        ("output stride", number(predicted.get("output_stride"))),
+        ("stride of the map that the atrous convolutions read", number(predicted.get("read_stride"))),
+        ("rates", _listed(predicted.get("rates"))),
+        ("share of each rate's taps inside the map", ", ".join(taps) or NOTHING),
+        ("positions read", str(len(predicted.get("lattice") or ())) if predicted.get("lattice") else NOTHING),
+        ("theoretical receptive field", _extent(predicted.get("theoretical_rf_px"))),
+        ("the same without global branches", _extent(predicted.get("theoretical_rf_without_global_px"))),
+        ("r* for the map's shorter side", number(predicted.get("recommended_rate"), places=2)),
+    ]
+    known = tuple(row for row in rows if row[1] != NOTHING)
+    return Table("Predicted from the network's graph", ("", ""), known)
+
+
+def map_table(facts: Document) -> Table:
+    """Size, images and weight of the map."""
+    share = facts["largest_image_share"]
+    rows = [
+        ("size", _extent(facts["size"])),
+        ("projected center (y, x)", point(facts["projected_center"])),
+        ("images", number(facts["images"], places=0)),
+        ("images skipped", str(facts["images_skipped"])),
+        ("effective number of images", number(facts["effective_images"])),
+        ("largest image's share of the gradient mass", percent(share, places=1, sign=False)),
+        ("groups of images (replicates)", str(facts["replicates"])),
+        ("formula, target", f"{facts['formula']}, {facts['target']}"),
+        ("sum over images and pixels", f"{facts['sum']:.6g}"),
+        ("peak", f"{facts['peak']:.6g}"),
+    ]
+    return Table("Map", ("", ""), tuple(row for row in rows if row[1] != NOTHING))
+
+
+def provenance_table(provenance: Document) -> Table:
+    """One fact a row, nested ones as `weights.source`; long lists by their length."""
+    rows = tuple((name, str(value)) for name, value in _facts(provenance, ""))
+    return Table("Provenance", ("", ""), rows)
+
+
+def _facts(facts: Document, prefix: str) -> Iterable[tuple[str, Any]]:
+    for key, value in facts.items():
+        name = f"{prefix}{key}"
+        if name in NOT_PROVENANCE or value is None or value in ("", [], {}):
+            continue
+        if isinstance(value, Mapping):
+            yield from _facts(value, f"{name}.")
+        elif isinstance(value, list) and len(value) > LONGEST_LIST:
+            yield name, f"{len(value)} entries"
+        elif isinstance(value, list):
+            yield name, _listed(value)
+        else:
+            yield name, value
+
+
+def number(value: float | None, unit: str = "", *, places: int = 1) -> str:
+    """`575.7 px`; whole numbers without decimals."""
+    if value is None:
+        return NOTHING
+    text = f"{value:.{places}f}" if value != round(value) else f"{value:.0f}"
+    return f"{text} {unit}".rstrip()
+
+
+def with_error(value: float | None, stderr: float | None, unit: str) -> str:
+    """`575.7 ± 0.9 px`: as many decimals as the error has, one for a length without."""
+    if value is None:
+        return NOTHING
+    if not unit:  # in the map's units, of any magnitude
+        return f"{value:.4g}" + ("" if stderr is None else f" ± {stderr:.2g}")
+    places = 2 if stderr is not None and stderr < 0.1 else 1
+    error = "" if stderr is None else f" ± {stderr:.{places}f}"
+    return f"{value:.{places}f}{error} {unit}"
+
+
+def percent(value: float | None, *, places: int = 2, sign: bool = True) -> str:
+    """`−0.05 %`, with its sign."""
+    if value is None:
+        return NOTHING
+    return f"{100 * value:{'+' if sign else ''}.{places}f} %".replace("-", "−")
+
+
+def point(at: Mapping[str, float] | None, *, sign: bool = False) -> str:
+    """`384.0, 383.7 px`."""
+    if not at:
+        return NOTHING
+    form = "+.1f" if sign else ".1f"
+    return f"{at['y_px']:{form}}, {at['x_px']:{form}} px".replace("-", "−")
+
+
+def _interval(ends: Iterable[float] | None) -> str:
+    return NOTHING if ends is None else f"{' … '.join(f'{end:.1f}' for end in ends)} px"
+
+
+def _extent(extent: Iterable[float] | None) -> str:
+    return NOTHING if extent is None else f"{' × '.join(f'{side:g}' for side in extent)} px"
+
+
+def _listed(values: Iterable[Any] | None) -> str:
+    return ", ".join(map(str, values)) if values else NOTHING

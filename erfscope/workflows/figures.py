@@ -1,0 +1,174 @@
+"""From a map to its figure and to its report: measures what is shown, holds it against the prediction."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from erfscope.measure import star
+from erfscope.measure.gaussian import gaussian_residual
+from erfscope.measure.patches import measure_patches
+from erfscope.measure.pattern import classify
+from erfscope.records.erf_map import ErfMap
+from erfscope.report.advice import Crop, advise
+from erfscope.report.figures import draw_map, draw_panels
+from erfscope.report.html import Chapter, write_html
+from erfscope.report.pictures import Picture, hover_values, inline
+from erfscope.report.scene import Findings, Scene
+from erfscope.store.read import read_map
+from erfscope.store.replace import prepare_target
+from erfscope.workflows.maps import fit_gaussian, measure_star
+from erfscope.workflows.star_prediction import hold_against, recorded_prediction
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MARKS = ("star", "gaussian", "prediction")
+LARGE_SHARE = 0.1  # of the gradient mass, for one image
+_NEED_GAUSSIAN = frozenset({"gaussian", "profiles", "residual"})
+
+
+def draw_erf(erf: ErfMap, *, scale: str = "log", show: Collection[str] = ("star",)) -> "Figure":
+    """Measure what `show` names and draw it with the map; see `report.figures.draw_map`."""
+    findings = Findings(
+        star=star.measure_star(erf.erf, erf.origin) if "star" in show else None,  # without its errors
+        prediction=recorded_prediction(erf),
+    )
+    if _NEED_GAUSSIAN & set(show):
+        findings = _with_gaussian(erf, findings)
+    return draw_map(erf, scale=scale, show=show, findings=findings)
+
+
+def write_report(
+    files: Sequence[Path], out: Path, *, crop: int | None = None, overwrite: bool = False
+) -> list[dict[str, Any]]:
+    """Measure and draw every map, and write one HTML file of them all.
+
+    Parameters
+    ----------
+    crop
+        Side of the training crop in px, for the advice; None takes the checkpoint's, or the map's shorter
+        side.
+
+    Returns
+    -------
+    list
+        One JSON-able document a map: file, origin (network, weights and data in a line), map, star (held
+        against the prediction), gaussian, pattern, prediction, advice, flags.
+
+    Raises
+    ------
+    MapError
+        A map can't be read, or `out` exists and `overwrite` is False, or can't be written.
+    """
+    prepare_target(out, overwrite=overwrite)
+    chapters = [_chapter(file, crop) for file in files]
+    write_html(chapters, out)
+    return [dict(chapter.document) for chapter in chapters]
+
+
+def _with_gaussian(erf: ErfMap, findings: Findings) -> Findings:
+    fit = fit_gaussian(erf)
+    return replace(findings, gaussian=fit, residual=gaussian_residual(erf.erf, fit))
+
+
+def _chapter(file: Path, crop: int | None) -> Chapter:
+    erf = read_map(file)
+    fit, measured, predicted = fit_gaussian(erf), measure_star(erf), recorded_prediction(erf)
+    held = measured.summary() | hold_against(measured, predicted)
+    total = float(np.maximum(erf.erf, 0).sum())
+    pattern = classify(measured, measure_patches(erf.erf), fit, erf.size, total)
+    flags = {
+        "star": measured.flags,
+        "Gaussian": fit.flags,
+        "pattern": pattern.flags,
+        "prediction": predicted.get("flags") or (),
+    }
+    document = {
+        "file": str(file),
+        "origin": Scene(erf, "log").title.replace("\n", " · "),
+        "map": _map_facts(erf),
+        "star": held,
+        "gaussian": fit.summary(),
+        "pattern": pattern.summary(),
+        "prediction": dict(predicted),
+        "advice": advise(predicted, held, _crop(erf, crop)).summary(),
+        "flags": [*_map_flags(erf), *(f"{of}: {flag}" for of, texts in flags.items() for flag in texts)],
+    }
+    findings = Findings(measured, fit, gaussian_residual(erf.erf, fit), predicted)
+    return Chapter(document, erf.provenance, _pictures(erf, findings), hover_values(erf))
+
+
+def _pictures(erf: ErfMap, findings: Findings) -> tuple[Picture, ...]:
+    """Draw the map and its profiles on both scales, and the residual."""
+    scales = ("log", "linear") if bool((erf.erf > 0).any()) else ("linear",)
+    drawn = {scale: _on_scale(erf, findings, scale, scale if len(scales) > 1 else "") for scale in scales}
+    residual = inline(
+        draw_panels([["residual"]], erf, scale="linear", findings=findings),
+        alt="What the fitted Gaussian leaves: orange where the map is larger, purple where it is smaller",
+        caption="The map less the fitted Gaussian, on a linear scale.",
+    )
+    maps, profiles = zip(*drawn.values(), strict=True)
+    return (*maps, residual, *profiles)
+
+
+def _on_scale(erf: ErfMap, findings: Findings, scale: str, shown_on: str) -> tuple[Picture, Picture]:
+    """Draw the map, and its profiles."""
+    whole = inline(
+        draw_panels([["map"]], erf, scale=scale, show=MARKS, findings=findings),
+        alt=f"The map on a {scale} scale, with marks at what was measured and predicted",
+        caption=f"The map on a {scale} scale.",
+        scale=shown_on,
+        hover=True,
+    )
+    profiles = inline(
+        draw_panels([["cuts", "radial"]], erf, scale=scale, show=MARKS, findings=findings),
+        alt=f"Cuts through the projected center and radial profile on a {scale} scale, beside the Gaussian's",
+        caption=f"Cuts through the projected center and radial profile, on a {scale} scale.",
+        scale=shown_on,
+        wide=True,
+    )
+    return whole, profiles
+
+
+def _map_facts(erf: ErfMap) -> dict[str, Any]:
+    """Of the map itself, with how evenly the images contribute."""
+    masses = [record.mass for record in erf.records if record.mass is not None]
+    total = sum(masses)
+    y, x = erf.origin
+    names = ("size", "images", "images_skipped", "formula", "target", "replicates", "sum", "peak")
+    summary = erf.summary()
+    return {
+        **{name: summary[name] for name in names},
+        "unit": erf.unit.summary(),
+        "projected_center": {"y_px": y, "x_px": x},
+        "largest_image_share": max(masses) / total if total > 0 else None,
+        "effective_images": total**2 / sum(mass**2 for mass in masses) if total > 0 else None,
+    }
+
+
+def _crop(erf: ErfMap, given: int | None) -> Crop:
+    if given is not None:
+        return Crop(given, "the one that you gave")
+    trained = ((erf.provenance.get("network") or {}).get("training") or {}).get("crop_size")
+    if trained:
+        return Crop(min(trained), "the training crop that the checkpoint names")
+    return Crop(min(erf.size), "the map's shorter side; --crop takes another")
+
+
+def _map_flags(erf: ErfMap) -> list[str]:
+    """Say what must be known of weights and images before any number is used."""
+    weights = erf.provenance.get("weights") or {}
+    flags = []
+    if weights.get("source") == "random":
+        flags.append("weights: random; the map shows the network's structure, nothing that was learnt")
+    elif weights.get("missing"):
+        flags.append(f"weights: {weights['missing']} tensors are missing from the checkpoint, and random")
+    if erf.skipped:
+        flags.append(f"map: {len(erf.skipped)} images were skipped")
+    share = _map_facts(erf)["largest_image_share"]
+    if share is not None and share > LARGE_SHARE:
+        flags.append(f"map: one image holds {share:.0%} of the gradient mass")
+    return flags
