@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from erfscope.theory import recommend_rate
     from erfscope.workflows.compute import compute_erf
     from erfscope.workflows.maps import fit_gaussian, load_erf, measure_star
+    from erfscope.workflows.pattern import classify_pattern
     from erfscope.workflows.predict import predict_fov
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ __all__ = [
     "ErfMap",
     "ErfscopeError",
     "FovPrediction",
+    "classify_pattern",
     "compute_erf",
     "fit_gaussian",
     "load_erf",
@@ -42,6 +44,7 @@ _ROOMS = {
     "ErfMap": "erfscope.records.erf_map",
     "ErfscopeError": "erfscope.errors",
     "FovPrediction": "erfscope.records.prediction",
+    "classify_pattern": "erfscope.workflows.pattern",
     "compute_erf": "erfscope.workflows.compute",
     "fit_gaussian": "erfscope.workflows.maps",
     "load_erf": "erfscope.workflows.maps",

@@ -97,22 +97,38 @@ SETTING = SettingType()
 
 def network_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that name a network; they arrive as one mapping, the arguments of `load_model`."""
+    return _add_network(command, required=True)
 
+
+def optional_network_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that name a network; without --model None arrives."""
+    return _add_network(command, required=False)
+
+
+def _add_network(command: Callable[..., None], *, required: bool) -> Callable[..., None]:
     @wraps(command)
     def gather(*args: Any, option: tuple[tuple[str, Any], ...], **options: Any) -> None:
         network = {name: options.pop(name) for name in _NETWORK}
+        if network["model"] is None:
+            given = next((name for name, value in network.items() if value not in (None, False)), None)
+            if given or option:
+                raise click.UsageError(f"--{(given or 'option').replace('_', '-')} needs --model")
+            command(*args, network=None, **options)
+            return
         network["spec"] = network.pop("model")
         command(*args, network=network | dict(option), **options)
 
-    for decorate in reversed(_NETWORK_OPTIONS):
+    model = click.option(
+        "--model",
+        required=required,
+        help="A network ('erfscope models' lists them), or mmsegmentation's .pth.",
+    )
+    for decorate in reversed((model, *_NETWORK_OPTIONS)):
         gather = decorate(gather)
     return gather
 
 
 _NETWORK_OPTIONS = (
-    click.option(
-        "--model", required=True, help="A network ('erfscope models' lists them), or mmsegmentation's .pth."
-    ),
     click.option(
         "--config", type=click.Path(path_type=Path), help="mmsegmentation's config of a .pth without one."
     ),

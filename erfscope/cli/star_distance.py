@@ -1,34 +1,39 @@
 """`erfscope star-distance`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from erfscope.cli.output import Output, output_options, print_table
+from erfscope.cli.parameters import optional_network_options
 
 
 @click.command("star-distance")
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1)
+@optional_network_options
 @output_options
-def star_distance_command(output: Output, files: tuple[Path, ...]) -> None:
-    """Measure the star in each map FILE (erf.h5): its rings, its width from center to center.
+def star_distance_command(output: Output, files: tuple[Path, ...], network: Mapping[str, Any] | None) -> None:
+    r"""Measure the star in each map FILE (erf.h5): its rings, its width from center to center.
 
-    Plain peak finding: blobs must stand apart. End to end adds the study's 32 px, or the measured blob
-    width at half maximum.
+    The rates need not be known. Errors are standard errors of the image sampling, and after them the bound
+    of the method's own error. End to end adds the study's 32 px. The prediction is the one that was
+    recorded with the map, or that of --model; it changes no measured number.
+
+    \b
+    erfscope star-distance erf.h5
+    erfscope star-distance array.h5 --model deeplabv3 --backbone resnet18 --json
     """
-    from erfscope.workflows.maps import compare_with_prediction, load_erf, measure_star
+    from erfscope.workflows.star_prediction import measure_star_file
 
-    results: list[dict[str, Any]] = []
-    for file in files or (Path("erf.h5"),):
-        erf = load_erf(file)
-        star = measure_star(erf)
-        results.append({"file": str(file), **star.summary(), **compare_with_prediction(erf, star)})
+    results = [measure_star_file(file, network) for file in files or (Path("erf.h5"),)]
 
     def table() -> None:
         header = (
             "file",
             "pattern",
+            "score",
             "center to center",
             "predicted",
             "end to end (+32)",
@@ -44,17 +49,32 @@ def star_distance_command(output: Output, files: tuple[Path, ...]) -> None:
 
 
 def _row(result: dict[str, Any]) -> tuple[str, ...]:
-    stderr = result["center_to_center_stderr_px"]
-    rings = ", ".join(f"{ring['distance_px']:.1f}" for ring in result["rings"])
+    rings = ", ".join(_with_rate(ring["distance_px"], result) for ring in result["rings"])
+    error = result["relative_error"]
+    predicted = _px(result["predicted_center_to_center_px"])
     return (
         result["file"],
         result["pattern"],
-        _px(result["center_to_center_px"]) + (f" ± {stderr:.1f}" if stderr is not None else ""),
-        _px(result["predicted_center_to_center_px"]),
+        f"{result['score']:.2f}",
+        _across(result),
+        predicted if error is None else f"{predicted} ({error:+.2%})",
         _px(result["end_to_end_convention_px"]),
         _px(result["blob_fwhm_px"]),
         rings or "–",
     )
+
+
+def _across(result: dict[str, Any]) -> str:
+    stderr, systematic = result["center_to_center_stderr_px"], result["systematic_px"]
+    sampling = "" if stderr is None else f" ± {stderr:.1f}"
+    method = "" if systematic is None else f" ± {systematic:.1f}"
+    return _px(result["center_to_center_px"]) + sampling + method
+
+
+def _with_rate(distance: float, result: dict[str, Any]) -> str:
+    """`96.2 (rate 12)` where a predicted ring was measured there."""
+    rates = [ring["rate"] for ring in result["predicted_rings"] if ring["measured_distance_px"] == distance]
+    return f"{distance:.1f}" + (f" (rate {rates[0]})" if rates else "")
 
 
 def _px(value: float | None) -> str:

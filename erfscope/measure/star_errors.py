@@ -66,9 +66,9 @@ def systematic_bound(
 ) -> float:
     """Bound the method's own error of the center-to-center distance, px, which more images don't lessen.
 
-    It grows with the overlap of neighboring rings, since blobs are no exact Gaussians, and where the outermost
-    blobs stand near a border, since borders do not absorb exactly as the model has it. The coefficients
-    are the least that cover 95 % of simulated and real maps (tests/oracles/test_star_verdicts.py).
+    It grows with the overlap of neighboring rings, since blobs are no exact Gaussians, and where the
+    outermost blobs stand near a border, since borders do not absorb exactly as the model has it. The
+    coefficients are the least that cover 95 % of simulated and real maps.
 
     Parameters
     ----------

@@ -1,0 +1,105 @@
+"""A measured star held against what the network's graph predicts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from erfscope.errors import MapError
+from erfscope.records.erf_map import ErfMap
+from erfscope.records.star import StarMeasurement
+from erfscope.store.read import read_map
+from erfscope.workflows.maps import measure_star
+
+
+def measure_star_file(file: Path, network: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Measure the star of a map file; beside it, in fields of their own, the prediction.
+
+    Parameters
+    ----------
+    network
+        Arguments of `load_model` for the network to predict from; None takes the prediction that was
+        recorded when the map was computed, if there is one.
+
+    Raises
+    ------
+    MapError
+        The file can't be read, or a network is given for the map of a layer's unit.
+    """
+    erf = read_map(file)
+    star = measure_star(erf)  # sees the array, the center and the replicates only
+    predicted = recorded_prediction(erf) if network is None else _predict(erf, network)
+    return {"file": str(file), **star.summary(), **hold_against(star, predicted)}
+
+
+def recorded_prediction(erf: ErfMap) -> Mapping[str, Any]:
+    """Return the summary of the prediction that was made when the map was computed, empty without one."""
+    return erf.provenance.get("prediction") or {}
+
+
+def hold_against(star: StarMeasurement, predicted: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare center-to-center distances, and each ring with the nearest predicted one.
+
+    Parameters
+    ----------
+    predicted
+        A `FovPrediction`'s summary, or an empty mapping.
+
+    Returns
+    -------
+    dict
+        predicted_pattern, predicted_center_to_center_px; relative_error = (measured − predicted) /
+        predicted; within_errors: whether the two differ by no more than the 95 % interval and the systematic
+        bound together; predicted_rings: rate, predicted and measured distance and relative error of each
+        ring of a star, None where nothing was measured nearby. All None or empty without a prediction.
+    """
+    distance, measured = predicted.get("center_to_center_px"), star.center_to_center_px
+    error = (measured - distance) / distance if distance and measured is not None else None
+    return {
+        "predicted_pattern": predicted.get("pattern"),
+        "predicted_center_to_center_px": distance,
+        "relative_error": error,
+        "within_errors": None if distance is None else _agree(star, distance),
+        "predicted_rings": _rings(star, predicted),
+    }
+
+
+def _agree(star: StarMeasurement, predicted: float) -> bool | None:
+    if star.center_to_center_interval95_px is None or star.systematic_px is None:
+        return None
+    low, high = star.center_to_center_interval95_px
+    return low - star.systematic_px <= predicted <= high + star.systematic_px
+
+
+def _rings(star: StarMeasurement, predicted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if predicted.get("pattern") != "star" or not predicted.get("read_stride"):
+        return []
+    expected = [rate * float(predicted["read_stride"]) for rate in predicted["rates"]]
+    found = [ring.distance_px for ring in star.rings]
+    rings = []
+    for rate, distance in zip(predicted["rates"], expected, strict=True):
+        near = _nearest(distance, expected, found)
+        error = None if near is None else (near - distance) / distance
+        rings.append(
+            {
+                "rate": rate,
+                "predicted_distance_px": distance,
+                "measured_distance_px": near,
+                "relative_error": error,
+            }
+        )
+    return rings
+
+
+def _nearest(distance: float, expected: Sequence[float], found: Sequence[float]) -> float | None:
+    """Of the found rings the nearest one that lies nearer to this distance than to any other expected."""
+    mine = [ring for ring in found if min(expected, key=lambda each: abs(each - ring)) == distance]
+    return min(mine, key=lambda ring: abs(ring - distance), default=None)
+
+
+def _predict(erf: ErfMap, network: Mapping[str, Any]) -> Mapping[str, Any]:
+    from erfscope.workflows.predict import predict_file  # torch only where a network is wanted
+
+    if erf.unit.layer is not None:
+        raise MapError("this map's unit belongs to a layer; measure it without --model")
+    unit = (erf.unit.y, erf.unit.x)
+    return predict_file(network=network, size=erf.size, unit=unit).summary()
