@@ -11,7 +11,7 @@ from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
 from erfscope.records.arrays import FloatArray
 
 # Shares of a blob's FWHM, see `systematic_bound`.
-EXACT_SHAPE, OVERLAP, BORDER, BORDER_REACH = 0.005, 0.008, 0.1, 0.6
+EXACT_SHAPE, OVERLAP, BORDER, BORDER_REACH = 0.015, 0.008, 0.1, 0.6
 FWHM_PER_SIGMA_SQUARED = 4.0 * np.sqrt(np.log(2.0))  # FWHM of a blob in E, by its σ in E²
 
 
