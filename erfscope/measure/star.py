@@ -1,5 +1,7 @@
 """The star or grid that atrous convolutions leave in a map: found without knowing the rates, and measured."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,12 +21,12 @@ DIRECTIONS = {
 
 CONVENTION_MARGIN_PX = 32.0
 # Maps without atrous branches stay below these, see tests/oracles/test_star_verdicts.py.
-MIN_SCORE = 0.65
+MIN_SCORE = 0.75
 # Below this a star needs two rings of like blobs: eight neighbors alone are in any 3×3 convolution.
 CERTAIN_SCORE = 0.85
 MIN_KNIGHTS = 0.4  # between the 0 of a star and the 1 of a grid
 SMALLEST_SIDE = 16
-ENOUGH = 0.6  # of what the most telling look tells
+ENOUGH = 0.5  # of what the most telling look tells
 LEAST_OVERLAP_GAP = 0.5  # of a blob's FWHM: rings nearer to each other can't be told apart for certain
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 SQUARED = np.sqrt(2.0)  # a blob of E is that much wider than of E²
@@ -64,6 +66,8 @@ def measure_star(
     if sighting is None or sighting.score < MIN_SCORE:
         return _none(center, sighting.score if sighting else 0.0)
     fit, fitter, region = fit_star(squares, center, sighting)
+    if not len(fit.distances):
+        return _none(center, sighting.score, "what looks like a ring is centered outside the map")
     if sighting.score < CERTAIN_SCORE and (len(fit.distances) == 1 or ring_evenness(fit).min() < MIN_EVEN):
         doubt = f"a ring alone, or of unlike blobs, counts from a score of {CERTAIN_SCORE} on"
         return _none(center, sighting.score, doubt)
@@ -77,15 +81,21 @@ def measure_star(
 
 
 def _best(sightings: list[Sighting]) -> Sighting | None:
-    """Of the looks that tell nearly as much as the best one, the widest: it sees all rings."""
+    """Of the looks that tell enough the widest, for it sees all rings.
+
+    Its score becomes the geometric mean of its own and that of the most telling look.
+    """
 
     def telling(sighting: Sighting) -> float:
         return float(sighting.score * sighting.unexplained**0.25)
 
     seen = [sighting for sighting in sightings if sighting.rings]
-    most = max(map(telling, seen), default=0.0)
-    enough = [sighting for sighting in seen if telling(sighting) >= ENOUGH * most]
-    return max(enough, key=lambda sighting: (sighting.half, telling(sighting)), default=None)
+    if not seen:
+        return None
+    most = max(seen, key=telling)
+    enough = [sighting for sighting in seen if telling(sighting) >= ENOUGH * telling(most)]
+    widest = max(enough, key=lambda sighting: (sighting.half, telling(sighting)))
+    return replace(widest, score=float(np.sqrt(widest.score * most.score)))
 
 
 def _none(center: tuple[float, float], score: float, *flags: str) -> StarMeasurement:

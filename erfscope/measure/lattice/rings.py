@@ -72,7 +72,7 @@ def _simpler(
 
     A faint ring goes even if the fit is worse without it. None if all are needed.
     """
-    if len(fit.distances) == 1:
+    if len(fit.distances) < 2:
         return None
     order = np.argsort(fit.distances)
     distances, strengths = fit.distances[order], ring_strengths(fitter, fit)[order]
@@ -109,7 +109,7 @@ def _one_more(fit: LatticeFit) -> FloatArray | None:
     """Put a ring into the widest gap, the one about the center included; None if no gap is wide."""
     distances = np.sort(fit.distances)
     gaps = np.diff([0.0, *distances])
-    widest = int(gaps.argmax())
-    if gaps[widest] < WIDE_GAP * fit.sigma:
+    widest = int(gaps.argmax()) if len(gaps) else 0
+    if not len(gaps) or gaps[widest] < WIDE_GAP * fit.sigma:
         return None
     return np.sort([*distances, distances[widest] - gaps[widest] / 2])
