@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from erfscope.records.erf_map import ErfMap
     from erfscope.records.prediction import FovPrediction
     from erfscope.theory import recommend_rate
+    from erfscope.workflows.compare import compare_maps
     from erfscope.workflows.compute import compute_erf
-    from erfscope.workflows.maps import fit_gaussian, load_erf, measure_star
+    from erfscope.workflows.maps import fit_gaussian, load_erf, measure_extent, measure_star
     from erfscope.workflows.pattern import classify_pattern
     from erfscope.workflows.predict import predict_fov
 
@@ -30,10 +31,12 @@ __all__ = [
     "ErfscopeError",
     "FovPrediction",
     "classify_pattern",
+    "compare_maps",
     "compute_erf",
     "fit_gaussian",
     "load_erf",
     "load_model",
+    "measure_extent",
     "measure_star",
     "open_dataset",
     "predict_fov",
@@ -45,9 +48,11 @@ _ROOMS = {
     "ErfscopeError": "erfscope.errors",
     "FovPrediction": "erfscope.records.prediction",
     "classify_pattern": "erfscope.workflows.pattern",
+    "compare_maps": "erfscope.workflows.compare",
     "compute_erf": "erfscope.workflows.compute",
     "fit_gaussian": "erfscope.workflows.maps",
     "load_erf": "erfscope.workflows.maps",
+    "measure_extent": "erfscope.workflows.maps",
     "measure_star": "erfscope.workflows.maps",
     "predict_fov": "erfscope.workflows.predict",
     "load_model": "erfscope.checkpoints.load",

@@ -19,7 +19,9 @@ COMMANDS = {
     "compute": ("erfscope.cli.compute", "Compute an effective receptive field."),
     "star-distance": ("erfscope.cli.star_distance", "Measure the star that ASPP leaves in a map."),
     "fit-gaussian": ("erfscope.cli.fit_gaussian", "Fit a 2D Gaussian to a map."),
+    "extent": ("erfscope.cli.extent", "Measure how far a map reaches, and on how many images it stands."),
     "pattern": ("erfscope.cli.pattern", "Say in one word what a map looks like."),
+    "compare": ("erfscope.cli.compare", "Hold maps against each other, with significance."),
     "plot": ("erfscope.cli.plot", "Draw a map."),
     "report": ("erfscope.cli.report", "Write one HTML file on maps: figures, tables, advice."),
     "inspect": ("erfscope.cli.inspect", "Tell what a map file holds."),
@@ -47,6 +49,8 @@ class LazyGroup(click.Group):
             return None
         module, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(module), f"{cmd_name.replace('-', '_')}_command")
+        # Docstrings are raw, so that click's mark for "don't wrap" arrives as two characters.
+        command.help = (command.help or "").replace("\\b\n", "\b\n")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

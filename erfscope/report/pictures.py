@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from erfscope.records.arrays import FloatArray
 from erfscope.records.erf_map import ErfMap
@@ -48,12 +49,12 @@ def inline(
     buffer = io.BytesIO()
     figure.savefig(buffer, format="webp", dpi=DPI, pil_kwargs={"quality": QUALITY})
     source = f"data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}"
-    width, height = (round(float(inches) * DPI) for inches in figure.get_size_inches())
+    size = Image.open(buffer).size
     box = None
     if hover:  # axes keep their map's shape and are placed when they are drawn
         place = figure.axes[0].get_position()
         box = (place.x0, 1 - place.y1, place.width, place.height)
-    return Picture(source, alt, caption, scale, (width, height), box, wide)
+    return Picture(source, alt, caption, scale, size, box, wide)
 
 
 def hover_values(erf: ErfMap) -> dict[str, Any]:

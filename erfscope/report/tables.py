@@ -4,11 +4,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from erfscope.report.words import NOTHING, interval, listed, number, percent, point, sides, with_error
+
 Document = Mapping[str, Any]
-NOTHING = "–"
 LONGEST_LIST = 8  # of provenance that is printed in full
 NOT_PROVENANCE = ("prediction", "weights.missing_names", "weights.unexpected_names")
 
+#: Name, key, key of the standard error, key of the prediction.
+STAR_ROWS = (
+    ("center to center", "center_to_center_px", "center_to_center_stderr_px", "center_to_center_px"),
+    ("bound of the method's own error", "systematic_px", None, None),
+    ("end to end, +32 px by convention", "end_to_end_convention_px", None, "end_to_end_convention_px"),
+    ("end to end, at {end_to_end_contour}", "end_to_end_measured_px", "end_to_end_measured_stderr_px", None),
+    ("a blob's full width at half maximum", "blob_fwhm_px", "blob_fwhm_stderr_px", None),
+)
+REACH_ROWS = (
+    ("effective diameter", "effective_diameter"),
+    ("effective diameter above the background", "effective_diameter_above_background"),
+    ("side that holds 95 % above the background", "side95_above_background"),
+)
 GAUSSIAN_ROWS = (
     ("x0", "x0_px", "px"),
     ("y0", "y0_px", "px"),
@@ -42,6 +56,7 @@ class Table:
 def make_tables(document: Document) -> tuple[Table, ...]:
     """Make the tables of one map's document (see `workflows.figures.examine`): all that its record holds."""
     tables = [star_table(document), ring_table(document), gaussian_table(document["gaussian"])]
+    tables += [extent_table(document["extent"]), reach_table(document["extent"])]
     tables += [pattern_table(document["pattern"]), prediction_table(document["prediction"])]
     tables.append(map_table(document["map"]))
     return tuple(table for table in tables if table.rows)
@@ -67,50 +82,29 @@ def _overview_row(document: Document) -> tuple[str, ...]:
         percent(star["relative_error"]),
         _parameter(fit, "sigma_x_px", "px"),
         _parameter(fit, "sigma_y_px", "px"),
-        _listed(document["advice"]["rates"]),
+        listed(document["advice"]["rates"]),
     )
 
 
 def star_table(document: Document) -> Table:
-    """Measured beside predicted."""
+    """Set measured lengths beside predicted ones."""
     star, predicted = document["star"], document["prediction"]
-    center = predicted.get("projected_center")
-    across = with_error(star["center_to_center_px"], star["center_to_center_stderr_px"], "px")
-    rows = [
-        ("pattern", star["pattern"], predicted.get("pattern") or NOTHING, ""),
-        (
-            "center to center",
-            across,
-            number(star["predicted_center_to_center_px"], "px"),
-            percent(star["relative_error"]),
-        ),
-        ("its 95 % interval", _interval(star["center_to_center_interval95_px"]), "", ""),
-        ("bound of the method's own error", number(star["systematic_px"], "px"), "", ""),
-        (
-            "end to end, +32 px by convention",
-            number(star["end_to_end_convention_px"], "px"),
-            number(predicted.get("end_to_end_convention_px"), "px"),
-            "",
-        ),
-        (
-            f"end to end, at {star['end_to_end_contour']}",
-            with_error(star["end_to_end_measured_px"], star["end_to_end_measured_stderr_px"], "px"),
-            "",
-            "",
-        ),
-        (
-            "a blob's full width at half maximum",
-            with_error(star["blob_fwhm_px"], star["blob_fwhm_stderr_px"], "px"),
-            "",
-            "",
-        ),
-        ("center (y, x)", point(star["center"]), point(center), ""),
-        ("score (threshold)", f"{star['score']:.2f} ({star['threshold']:.2f})", "", ""),
+    rows = [("pattern", star["pattern"], predicted.get("pattern") or NOTHING, "")]
+    for name, key, stderr, expected in STAR_ROWS:
+        measured = with_error(star[key], star[stderr] if stderr else None, "px")
+        beside = number(predicted.get(expected), "px") if expected else ""
+        error = percent(star["relative_error"]) if key == "center_to_center_px" else ""
+        rows.append((name.format(**star), measured, beside, error))
+    score = f"{star['score']:.2f} ({star['threshold']:.2f})"
+    rows += [
+        ("95 % interval, center to center", interval(star["center_to_center_interval95_px"]), "", ""),
+        ("center (y, x)", point(star["center"]), point(predicted.get("projected_center")), ""),
+        ("score (threshold)", score, "", ""),
     ]
-    header = ("", "measured", "predicted", "relative error")
-    known = [row for row in rows if row[1] != NOTHING or row[2] not in ("", NOTHING)]
-    notes = ("± is one standard error of the image sampling.", *AGREEMENT.get(star["within_errors"], ()))
-    return Table("Star", header, tuple(known), notes)
+    known = tuple(row for row in rows if row[1] != NOTHING or row[2] not in ("", NOTHING))
+    errors = ("± is one standard error of the image sampling.",) if star["center_to_center_stderr_px"] else ()
+    notes = (*errors, *AGREEMENT.get(star["within_errors"], ()))
+    return Table("Star", ("", "measured", "predicted", "relative error"), known, notes)
 
 
 def ring_table(document: Document) -> Table:
@@ -155,6 +149,32 @@ def _parameter(fit: Document, key: str, unit: str) -> str:
     return with_error(fit[key], fit["stderr"].get(key), unit)
 
 
+def extent_table(extent: Document) -> Table:
+    """Set the squares that hold given shares of the mean map beside those of its logarithm."""
+    rows = []
+    for threshold in extent["side_px"]:
+        cells = []
+        for kind in (extent, extent["log"]):
+            cells.append(with_error(kind["side_px"][threshold], kind["side_stderr_px"][threshold], "px"))
+            cells.append(percent(kind["area_ratio"][threshold], places=1, sign=False))
+        rows.append((percent(float(threshold), places=0, sign=False), *cells))
+    header = ("share of the map", "side", "of the image", "side, log10(1 + map)", "of the image")
+    notes = (
+        "Smallest squares about the projected center that hold a share of the mean map.",
+        "Those of its logarithm depend on the gradient's scale.",
+    )
+    return Table("Extent", header, tuple(rows), notes)
+
+
+def reach_table(extent: Document) -> Table:
+    """Tell the widths that need no threshold of the whole map."""
+    rows = [
+        (name, with_error(extent[f"{key}_px"], extent[f"{key}_stderr_px"], "px")) for name, key in REACH_ROWS
+    ]
+    rows.append(("background", with_error(extent["background"], extent["background_stderr"], "")))
+    return Table("Reach", ("", ""), tuple(row for row in rows if row[1] != NOTHING))
+
+
 def pattern_table(pattern: Document) -> Table:
     """Give the one word for the map, and every word's score."""
     scores = sorted(pattern["scores"].items(), key=lambda item: -item[1])
@@ -171,11 +191,11 @@ def prediction_table(predicted: Document) -> Table:
     rows = [
         ("output stride", number(predicted.get("output_stride"))),
         ("stride of the map that the atrous convolutions read", number(predicted.get("read_stride"))),
-        ("rates", _listed(predicted.get("rates"))),
+        ("rates", listed(predicted.get("rates"))),
         ("share of each rate's taps inside the map", ", ".join(taps) or NOTHING),
         ("positions read", str(len(predicted.get("lattice") or ())) if predicted.get("lattice") else NOTHING),
-        ("theoretical receptive field", _extent(predicted.get("theoretical_rf_px"))),
-        ("the same without global branches", _extent(predicted.get("theoretical_rf_without_global_px"))),
+        ("theoretical receptive field", sides(predicted.get("theoretical_rf_px"))),
+        ("the same without global branches", sides(predicted.get("theoretical_rf_without_global_px"))),
         ("r* for the map's shorter side", number(predicted.get("recommended_rate"), places=2)),
     ]
     known = tuple(row for row in rows if row[1] != NOTHING)
@@ -184,14 +204,15 @@ def prediction_table(predicted: Document) -> Table:
 
 def map_table(facts: Document) -> Table:
     """Size, images and weight of the map."""
-    share = facts["largest_image_share"]
+    masses = facts["masses"] or {}
+    largest = percent(masses.get("largest_share"), places=1, sign=False)
     rows = [
-        ("size", _extent(facts["size"])),
+        ("size", sides(facts["size"])),
         ("projected center (y, x)", point(facts["projected_center"])),
         ("images", number(facts["images"], places=0)),
         ("images skipped", str(facts["images_skipped"])),
-        ("effective number of images", number(facts["effective_images"])),
-        ("largest image's share of the gradient mass", percent(share, places=1, sign=False)),
+        ("effective number of images", number(masses.get("effective"))),
+        ("largest image's share of the gradient mass", largest),
         ("groups of images (replicates)", str(facts["replicates"])),
         ("formula, target", f"{facts['formula']}, {facts['target']}"),
         ("sum over images and pixels", f"{facts['sum']:.6g}"),
@@ -216,52 +237,6 @@ def _facts(facts: Document, prefix: str) -> Iterable[tuple[str, Any]]:
         elif isinstance(value, list) and len(value) > LONGEST_LIST:
             yield name, f"{len(value)} entries"
         elif isinstance(value, list):
-            yield name, _listed(value)
+            yield name, listed(value)
         else:
             yield name, value
-
-
-def number(value: float | None, unit: str = "", *, places: int = 1) -> str:
-    """`575.7 px`; whole numbers without decimals."""
-    if value is None:
-        return NOTHING
-    text = f"{value:.{places}f}" if value != round(value) else f"{value:.0f}"
-    return f"{text} {unit}".rstrip()
-
-
-def with_error(value: float | None, stderr: float | None, unit: str) -> str:
-    """`575.7 ± 0.9 px`: as many decimals as the error has, one for a length without."""
-    if value is None:
-        return NOTHING
-    if not unit:  # in the map's units, of any magnitude
-        return f"{value:.4g}" + ("" if stderr is None else f" ± {stderr:.2g}")
-    places = 2 if stderr is not None and stderr < 0.1 else 1
-    error = "" if stderr is None else f" ± {stderr:.{places}f}"
-    return f"{value:.{places}f}{error} {unit}"
-
-
-def percent(value: float | None, *, places: int = 2, sign: bool = True) -> str:
-    """`−0.05 %`, with its sign."""
-    if value is None:
-        return NOTHING
-    return f"{100 * value:{'+' if sign else ''}.{places}f} %".replace("-", "−")
-
-
-def point(at: Mapping[str, float] | None, *, sign: bool = False) -> str:
-    """`384.0, 383.7 px`."""
-    if not at:
-        return NOTHING
-    form = "+.1f" if sign else ".1f"
-    return f"{at['y_px']:{form}}, {at['x_px']:{form}} px".replace("-", "−")
-
-
-def _interval(ends: Iterable[float] | None) -> str:
-    return NOTHING if ends is None else f"{' … '.join(f'{end:.1f}' for end in ends)} px"
-
-
-def _extent(extent: Iterable[float] | None) -> str:
-    return NOTHING if extent is None else f"{' × '.join(f'{side:g}' for side in extent)} px"
-
-
-def _listed(values: Iterable[Any] | None) -> str:
-    return ", ".join(map(str, values)) if values else NOTHING

@@ -1,17 +1,21 @@
 """From a map to its figure and to its report: measures what is shown, holds it against the prediction."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from erfscope.measure import star
+from erfscope.measure import star as stars
+from erfscope.measure.extent import SCALE_FLAG
 from erfscope.measure.gaussian import gaussian_residual
 from erfscope.measure.patches import measure_patches
 from erfscope.measure.pattern import classify
 from erfscope.records.erf_map import ErfMap
+from erfscope.records.gaussian import GaussianFit
+from erfscope.records.masses import MassStatistics
+from erfscope.records.star import StarMeasurement
 from erfscope.report.advice import Crop, advise
 from erfscope.report.figures import draw_map, draw_panels
 from erfscope.report.html import Chapter, write_html
@@ -19,21 +23,20 @@ from erfscope.report.pictures import Picture, hover_values, inline
 from erfscope.report.scene import Findings, Scene
 from erfscope.store.read import read_map
 from erfscope.store.replace import prepare_target
-from erfscope.workflows.maps import fit_gaussian, measure_star
+from erfscope.workflows.maps import fit_gaussian, measure_extent, measure_star
 from erfscope.workflows.star_prediction import hold_against, recorded_prediction
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKS = ("star", "gaussian", "prediction")
-LARGE_SHARE = 0.1  # of the gradient mass, for one image
 _NEED_GAUSSIAN = frozenset({"gaussian", "profiles", "residual"})
 
 
 def draw_erf(erf: ErfMap, *, scale: str = "log", show: Collection[str] = ("star",)) -> "Figure":
     """Measure what `show` names and draw it with the map; see `report.figures.draw_map`."""
     findings = Findings(
-        star=star.measure_star(erf.erf, erf.origin) if "star" in show else None,  # without its errors
+        star=stars.measure_star(erf.erf, erf.origin) if "star" in show else None,  # without its errors
         prediction=recorded_prediction(erf),
     )
     if _NEED_GAUSSIAN & set(show):
@@ -56,7 +59,7 @@ def write_report(
     -------
     list
         One JSON-able document a map: file, origin (network, weights and data in a line), map, star (held
-        against the prediction), gaussian, pattern, prediction, advice, flags.
+        against the prediction), gaussian, pattern, extent, prediction, advice, flags.
 
     Raises
     ------
@@ -76,29 +79,45 @@ def _with_gaussian(erf: ErfMap, findings: Findings) -> Findings:
 
 def _chapter(file: Path, crop: int | None) -> Chapter:
     erf = read_map(file)
-    fit, measured, predicted = fit_gaussian(erf), measure_star(erf), recorded_prediction(erf)
-    held = measured.summary() | hold_against(measured, predicted)
-    total = float(np.maximum(erf.erf, 0).sum())
-    pattern = classify(measured, measure_patches(erf.erf), fit, erf.size, total)
+    star, fit = measure_star(erf), fit_gaussian(erf)
+    findings = Findings(star, fit, gaussian_residual(erf.erf, fit), recorded_prediction(erf))
+    document = _document(file, erf, star, fit, findings.prediction, crop)
+    return Chapter(document, erf.provenance, _pictures(erf, findings), hover_values(erf))
+
+
+def _document(
+    file: Path,
+    erf: ErfMap,
+    star: StarMeasurement,
+    fit: GaussianFit,
+    predicted: Mapping[str, Any],
+    crop: int | None,
+) -> dict[str, Any]:
+    held = star.summary() | hold_against(star, predicted)
+    extent = measure_extent(erf)
+    of_images = extent.images.flags if extent.images else ()
+    pattern = classify(star, measure_patches(erf.erf), fit, erf.size, float(np.maximum(erf.erf, 0).sum()))
     flags = {
-        "star": measured.flags,
+        "map": (*_map_flags(erf), *of_images),
+        "star": star.flags,
         "Gaussian": fit.flags,
         "pattern": pattern.flags,
+        # That the logarithm depends on the scale holds for every map: a table's note says so.
+        "extent": [flag for flag in extent.flags if flag not in (SCALE_FLAG, *of_images)],
         "prediction": predicted.get("flags") or (),
     }
-    document = {
+    return {
         "file": str(file),
         "origin": Scene(erf, "log").title.replace("\n", " · "),
-        "map": _map_facts(erf),
+        "map": _map_facts(erf, extent.images),
         "star": held,
         "gaussian": fit.summary(),
         "pattern": pattern.summary(),
+        "extent": extent.summary(),
         "prediction": dict(predicted),
         "advice": advise(predicted, held, _crop(erf, crop)).summary(),
-        "flags": [*_map_flags(erf), *(f"{of}: {flag}" for of, texts in flags.items() for flag in texts)],
+        "flags": [f"{source}: {flag}" for source, texts in flags.items() for flag in texts],
     }
-    findings = Findings(measured, fit, gaussian_residual(erf.erf, fit), predicted)
-    return Chapter(document, erf.provenance, _pictures(erf, findings), hover_values(erf))
 
 
 def _pictures(erf: ErfMap, findings: Findings) -> tuple[Picture, ...]:
@@ -133,19 +152,15 @@ def _on_scale(erf: ErfMap, findings: Findings, scale: str, shown_on: str) -> tup
     return whole, profiles
 
 
-def _map_facts(erf: ErfMap) -> dict[str, Any]:
+def _map_facts(erf: ErfMap, masses: MassStatistics | None) -> dict[str, Any]:
     """Of the map itself, with how evenly the images contribute."""
-    masses = [record.mass for record in erf.records if record.mass is not None]
-    total = sum(masses)
     y, x = erf.origin
-    names = ("size", "images", "images_skipped", "formula", "target", "replicates", "sum", "peak")
+    names = ("size", "unit", "images", "images_skipped", "formula", "target", "replicates", "sum", "peak")
     summary = erf.summary()
     return {
         **{name: summary[name] for name in names},
-        "unit": erf.unit.summary(),
         "projected_center": {"y_px": y, "x_px": x},
-        "largest_image_share": max(masses) / total if total > 0 else None,
-        "effective_images": total**2 / sum(mass**2 for mass in masses) if total > 0 else None,
+        "masses": None if masses is None else masses.summary(),
     }
 
 
@@ -163,12 +178,9 @@ def _map_flags(erf: ErfMap) -> list[str]:
     weights = erf.provenance.get("weights") or {}
     flags = []
     if weights.get("source") == "random":
-        flags.append("weights: random; the map shows the network's structure, nothing that was learnt")
+        flags.append("random weights: it shows the network's structure, nothing that was learnt")
     elif weights.get("missing"):
-        flags.append(f"weights: {weights['missing']} tensors are missing from the checkpoint, and random")
+        flags.append(f"{weights['missing']} tensors are missing from the checkpoint, and random")
     if erf.skipped:
-        flags.append(f"map: {len(erf.skipped)} images were skipped")
-    share = _map_facts(erf)["largest_image_share"]
-    if share is not None and share > LARGE_SHARE:
-        flags.append(f"map: one image holds {share:.0%} of the gradient mass")
+        flags.append(f"{len(erf.skipped)} images were skipped")
     return flags

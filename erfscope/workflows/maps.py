@@ -5,9 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from erfscope.measure import gaussian, star
+from erfscope.measure import extent, gaussian, star
+from erfscope.measure.masses import measure_masses
 from erfscope.records.erf_map import ErfMap
+from erfscope.records.extent import Extent
 from erfscope.records.gaussian import GaussianFit
+from erfscope.records.masses import MassStatistics
 from erfscope.records.star import StarMeasurement
 from erfscope.store.exchange import map_from_array, read_array
 from erfscope.store.read import read_map
@@ -75,6 +78,34 @@ def fit_gaussian(erf: ErfMap, model: str = "auto", *, with_offset: bool = True) 
     if fit.r_squared_smoothed < NO_STAR_FROM and star.measure_star(erf.erf, erf.origin).pattern != "none":
         return replace(fit, flags=(*fit.flags, STAR_RESIDUALS))
     return fit
+
+
+def measure_extent(erf: ErfMap) -> Extent:
+    """Measure how far a map reaches, and how evenly its images share it; see `measure.extent`."""
+    found = extent.measure_extent(
+        erf.erf, erf.origin, erf.replicates, images=erf.images, images_per_group=images_per_group(erf)
+    )
+    return replace(found, images=mass_statistics(erf), flags=(*found.flags, *mass_flags(erf)))
+
+
+def mass_statistics(erf: ErfMap) -> MassStatistics | None:
+    """Measure how evenly the images share a map; None for an imported one."""
+    known = [(record.name, record.mass) for record in erf.records if record.mass is not None]
+    return measure_masses([name for name, _ in known], [mass for _, mass in known])
+
+
+def mass_flags(erf: ErfMap) -> tuple[str, ...]:
+    """Say in words if one image has more than 10 % of the gradient mass."""
+    statistics = mass_statistics(erf)
+    return () if statistics is None else statistics.flags
+
+
+def images_per_group(erf: ErfMap) -> list[int] | None:
+    """Count the images of each group; None if unknown."""
+    if erf.replicates is None or not erf.records:
+        return None
+    done = [record.group for record in erf.records if record.status == "done"]
+    return [done.count(group) for group in range(len(erf.replicates))]
 
 
 def import_array(array: Path, out: Path, *, unit: tuple[int, int] | None, overwrite: bool) -> ErfMap:

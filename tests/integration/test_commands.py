@@ -264,3 +264,10 @@ def test_a_map_knows_its_prediction(run, here):
     assert result["relative_error"] == (None if measured is None else (measured - 96) / 96)
     facts = json.loads(run("inspect", "small.h5", "--json").out)
     assert facts["prediction"]["projected_center"] == {"y_px": 40.5, "x_px": 40.5}  # 48 − 15/2
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_examples_in_help_stand_on_lines_of_their_own(run, command):
+    text = run(command, "--help").out
+    assert "\\b" not in text
+    assert all(line.count(f"erfscope {command} ") <= 1 for line in text.splitlines())
