@@ -21,7 +21,7 @@ FALSE_DISCOVERY_RATE = 0.05
 SMALLEST_PART = 16  # px a side
 ALIGNED = 0.01  # px
 FEW_IMAGES = (
-    20.0  # effective ones: of fewer, up to one in six pairs of equal maps had a block that "differed"
+    20.0  # effective ones: of fewer, one in six pairs of equal maps had a block that "differed"
 )
 
 
