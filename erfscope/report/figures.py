@@ -107,7 +107,7 @@ def draw_panels(
     columns = max(map(len, rows))
     mosaic: list[Any] = [[row[column * len(row) // columns] for column in range(columns)] for row in rows]
     heights = [_height(row, erf.size) for row in rows]
-    width = max(_width(row, erf.size) for row in rows)
+    width = max(map(_width, rows))
     figure = Figure(figsize=(width, TITLE_HEIGHT + sum(heights)), layout="constrained")
     axes = figure.subplot_mosaic(mosaic, height_ratios=heights)
     for name, panel in axes.items():
@@ -115,11 +115,7 @@ def draw_panels(
     lines = (fill(line, int(width * LETTERS_PER_INCH)) for line in scene.title.split("\n"))
     # A name may hold dollar signs, which are no formula.
     figure.suptitle("\n".join(lines), fontsize="medium", parse_math=False)
-    engine = figure.get_layout_engine()
-    assert engine is not None
-    engine.execute(
-        figure
-    )  # once before it is drawn: a bar inside its map's axes finds room in the second round
+    _lay_out(figure)
     return figure
 
 
@@ -146,6 +142,13 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     prepare_target(path, overwrite=overwrite)
 
 
+def _lay_out(figure: Figure) -> None:
+    """Run one round of the layout; drawing runs the next, in which color bars inside axes find their room."""
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
+
+
 def _check(scale: str, show: Collection[str]) -> None:
     if scale not in SCALES:
         raise MapError(f"no scale is called {scale!r}; expected {', '.join(SCALES)}")
@@ -162,7 +165,7 @@ def _height(row: Sequence[str], size: tuple[int, int]) -> float:
     return LEGEND_HEIGHT + MAP_WIDTH * max(0.35, min(1.6, height / width))
 
 
-def _width(row: Sequence[str], size: tuple[int, int]) -> float:
+def _width(row: Sequence[str]) -> float:
     """Of a row of panels in inches, with their labels and color bars."""
     return len(row) * (PROFILE_WIDTH if row[0] in PROFILES else MAP_WIDTH + BAR_WIDTH)
 

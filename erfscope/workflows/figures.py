@@ -95,17 +95,7 @@ def _document(
 ) -> dict[str, Any]:
     held = star.summary() | hold_against(star, predicted)
     extent = measure_extent(erf)
-    of_images = extent.images.flags if extent.images else ()
     pattern = classify(star, measure_patches(erf.erf), fit, erf.size, float(np.maximum(erf.erf, 0).sum()))
-    flags = {
-        "map": (*_map_flags(erf), *of_images),
-        "star": star.flags,
-        "Gaussian": fit.flags,
-        "pattern": pattern.flags,
-        # That the logarithm depends on the scale holds for every map: a table's note says so.
-        "extent": [flag for flag in extent.flags if flag not in (SCALE_FLAG, *of_images)],
-        "prediction": predicted.get("flags") or (),
-    }
     return {
         "file": str(file),
         "origin": Scene(erf, "log").title.replace("\n", " · "),
@@ -116,7 +106,15 @@ def _document(
         "extent": extent.summary(),
         "prediction": dict(predicted),
         "advice": advise(predicted, held, _crop(erf, crop)).summary(),
-        "flags": [f"{source}: {flag}" for source, texts in flags.items() for flag in texts],
+        "flags": [
+            *(f"map: {flag}" for flag in _map_flags(erf)),
+            *(f"star: {flag}" for flag in star.flags),
+            *(f"Gaussian: {flag}" for flag in fit.flags),
+            *(f"pattern: {flag}" for flag in pattern.flags),
+            # That the logarithm depends on the scale holds for every map: a table's note says so.
+            *(f"extent: {flag}" for flag in extent.flags if flag != SCALE_FLAG),
+            *(f"prediction: {flag}" for flag in predicted.get("flags") or ()),
+        ],
     }
 
 
@@ -153,7 +151,7 @@ def _on_scale(erf: ErfMap, findings: Findings, scale: str, shown_on: str) -> tup
 
 
 def _map_facts(erf: ErfMap, masses: MassStatistics | None) -> dict[str, Any]:
-    """Of the map itself, with how evenly the images contribute."""
+    """Gather what is known of the map itself, with how evenly the images contribute."""
     y, x = erf.origin
     names = ("size", "unit", "images", "images_skipped", "formula", "target", "replicates", "sum", "peak")
     summary = erf.summary()
