@@ -20,9 +20,8 @@ BLOCKS = 32  # a side, at most
 FALSE_DISCOVERY_RATE = 0.05
 SMALLEST_PART = 16  # px a side
 ALIGNED = 0.01  # px
-FEW_IMAGES = 20.0  # effective ones: of fewer, one in six pairs of equal maps had a block that differs
-    20.0  # effective ones: of fewer, one in six pairs of equal maps had a block that "differed"
-)
+# Effective ones: of fewer, one in six pairs of equal maps had a block that differed.
+FEW_IMAGES = 20.0
 
 
 @dataclass(frozen=True)
