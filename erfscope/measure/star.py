@@ -173,5 +173,6 @@ def _flags(
     for number, count in enumerate(inside, 1):
         whole = 8 if pattern == "star" else 8 * number
         if count < whole:
-            flags.append(f"ring {number}: {count} of its {whole} blobs are centered in the map")
+            where = f"the ring at {distances[number - 1]:.0f} px"
+            flags.append(f"{where}: {count} of its {whole} blobs are centered in the map")
     return tuple(flags)

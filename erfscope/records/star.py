@@ -20,7 +20,10 @@ class Ring:
 
 @dataclass(frozen=True)
 class Arm:
-    """One blob of a star, at absolute (y, x) in px, on the arm that points to `direction`."""
+    """One blob of a star, at absolute (y, x) in px, on the arm that points to `direction`.
+
+    `ring` is the index in the star's `rings`, from 0.
+    """
 
     direction: str
     ring: int
