@@ -31,7 +31,8 @@ MIN_PATCHES = 6  # a side
 LOOKED_AT = 512  # px of the middle: 16 patches of the largest size a side
 THRESHOLD = 0.5  # of the score
 MIN_TEXTURE_SHARE = 0.45
-MIN_STEP_SHARE = 0.33
+LEAST_OFF_AXES = 0.1  # of a texture's energy; stripes have none there
+MIN_STEP_SHARE = 0.25
 MIN_STEP_ERRORS = 6.0  # standard errors by which borders jump more than what lies between them
 MIN_PHASE_CONTRAST = 0.15  # of the blocks' spread, by which the best phase beats the median one; more if few
 REACH = 2  # px on either side of a border whose means are compared
@@ -42,10 +43,14 @@ _FAINT = 0.02**2
 
 @dataclass(frozen=True)
 class _Comb:
-    """Energy at the lines of one period: those that no finer grid has (`own`), and the others."""
+    """Energy at the lines of one period: those that no finer grid has (`own`), and the others.
+
+    `both_axes` is False of stripes.
+    """
 
     own: float
     finer: float
+    both_axes: bool
 
     @property
     def total(self) -> float:
@@ -86,7 +91,7 @@ def measure_patches(erf: FloatArray) -> Patches:
     Returns
     -------
     Patches
-        `score` ≥ 0.5 where the texture's share reaches 0.45, or the steps' 0.33 with 6 standard errors.
+        `score` ≥ 0.5 where the texture's share reaches 0.45, or the steps' 0.25 with 6 standard errors.
     """
     middle = _Map(erf)
     sizes = [size for size in SIZES if MIN_PATCHES * size <= middle.side]
@@ -124,14 +129,14 @@ def _texture_share(combs: dict[int, _Comb], size: int) -> float:
     leak = max(combs[other].own for other in near if other != size and other in combs)
     # A texture of 16 px has lines of 8 px: half its size must not take the credit.
     everything = max(combs[other].total for other in combs if other % size == 0)
-    return max(combs[size].own - leak, 0.0) / (everything + _FAINT)
+    return max(combs[size].own - leak, 0.0) / (everything + _FAINT) if combs[size].both_axes else 0.0
 
 
 def _comb(values: FloatArray, period: int) -> _Comb:
     """Energy of the pattern that repeats with a period, free of noise: from products of two disjoint halves.
 
-    Of the lines that no finer grid has, the median over the patches, so that what fills a few of them,
-    like the blobs of a star, is no texture.
+    The halves are the colors of a checkerboard of patches. Of the lines that no finer grid has, the
+    median over the patches, so that what fills a few of them, like the blobs of a star, is no texture.
     """
     patches = _cut(values, period)
     white = np.add.outer(np.arange(patches.shape[0]), np.arange(patches.shape[2])) % 2 == 0
@@ -140,11 +145,12 @@ def _comb(values: FloatArray, period: int) -> _Comb:
     energy = (spectra[0] * spectra[1].conj()).real
     energy[0, 0] = 0.0
     own = _own_lines(period)
-    patterns = [np.fft.ifft2(np.where(own, spectrum, 0)).real * period**2 for spectrum in spectra]
+    patterns = [np.fft.ifft2(np.where(own, spectrum, 0)).real for spectrum in spectra]
     # Each patch against the pattern of the other color.
-    fits = [np.einsum("iyjx,yx->ij", patches, pattern) / period**2 for pattern in patterns]
+    fits = [np.einsum("iyjx,yx->ij", patches, pattern) for pattern in patterns]
     fit = float(np.median(np.where(white, fits[1], fits[0])))
-    return _Comb(max(fit, 0.0), max(float(energy[~own].sum()), 0.0))
+    off_axes = energy[1:, 1:][own[1:, 1:]].sum() >= LEAST_OFF_AXES * energy[own].sum()
+    return _Comb(max(fit, 0.0), max(float(energy[~own].sum()), 0.0), bool(off_axes))
 
 
 def _cut(values: FloatArray, size: int) -> FloatArray:
@@ -164,27 +170,28 @@ def _strongest_steps(middle: _Map, sizes: list[int]) -> tuple[int, float]:
     """Size whose borders show the steps, and their share; 0 where the map's halves place them elsewhere."""
     shares = {size: _step_share(middle, size) for size in sizes}
     # Borders of larger patches are borders of the smaller ones that divide them as well.
-    size = next(
-        (size for size in sizes if shares[size] >= MIN_STEP_SHARE), max(sizes, key=shares.__getitem__)
-    )
+    size = min(size for size in sizes if shares[size] >= 0.5 * max(shares.values()))
     return size, shares[size] if _agreed_phase(middle, size) else 0.0
 
 
 def _step_share(middle: _Map, size: int) -> float:
     """Of the jump across the borders of patches, what exceeds that within; the weaker axis's. 0 if unsure."""
-    plain = _without_texture(middle, 2 * size if 2 * MIN_PATCHES * size <= middle.side else size)
+    # Any stride up to 32, and every second patch.
+    periods = (SIZES[-1], 2 * size, size)
+    plain = middle.values
+    for period in [period for period in periods if MIN_PATCHES * period <= middle.side][:2]:
+        plain = plain / _texture(middle, period)
     y, x = _strongest_phase(_block_spread(middle, size))
     return min(_jumps(plain[:, x:], size, y), _jumps(plain.T[:, y:], size, x))
 
 
-def _without_texture(middle: _Map, period: int) -> FloatArray:
-    """Divide the map by its typical patch: the median, for a few blobs of a star are no texture."""
-    relative = middle.relative(middle.around(period))
-    pattern = np.median(_cut(relative, period), axis=(0, 2))
+def _texture(middle: _Map, period: int) -> FloatArray:
+    """Repeat the typical patch: the median, for a few blobs of a star are no texture."""
+    pattern = np.median(_cut(middle.relative(middle.around(period)), period), axis=(0, 2))
     pattern = np.maximum(pattern, 0.05 * pattern.max()) if pattern.any() else np.ones_like(pattern)
     rows, columns = (np.arange(side) % period for side in middle.values.shape)
-    plain: FloatArray = middle.values / pattern[np.ix_(rows, columns)]
-    return plain
+    texture: FloatArray = pattern[np.ix_(rows, columns)]
+    return texture
 
 
 def _jumps(erf: FloatArray, size: int, first: int) -> float:
