@@ -20,8 +20,9 @@ BLOCKS = 32  # a side, at most
 FALSE_DISCOVERY_RATE = 0.05
 SMALLEST_PART = 16  # px a side
 ALIGNED = 0.01  # px
-# Effective ones: of fewer, one in six pairs of equal maps had a block that differed.
-FEW_IMAGES = 20.0
+# Effective groups of images, of those there are: of fewer, one in six pairs of equal maps had a block that
+# "differed", in simulations; of more, one in twenty.
+EVEN = 0.75
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,6 @@ class Contestant:
         As in `measure.extent.measure_extent`.
     image_groups
         (name, group) of every image in the map, in order; empty if unknown.
-    effective_images
-        See `measure.masses`; None if unknown.
     """
 
     erf: FloatArray
@@ -48,7 +47,6 @@ class Contestant:
     images: int | None = None
     images_per_group: Sequence[int] | None = None
     image_groups: tuple[tuple[str, int], ...] = ()
-    effective_images: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -168,9 +166,11 @@ def _pairing_flags(one: Contestant, other: Contestant) -> list[str]:
     elif one.image_groups != other.image_groups:
         same = sorted(name for name, _ in one.image_groups) == sorted(name for name, _ in other.image_groups)
         flags.append(f"unpaired: {'the same images in other groups' if same else 'not the same images'}")
-    fewest = min((each.effective_images or np.inf) for each in (one, other))
-    if fewest < FEW_IMAGES:
-        flags.append(f"p-values may be too small: one map is that of {fewest:.1f} effective images")
+    for each in (one, other):
+        sums = each.sample.mean.group_sums
+        equal = sums.sum() ** 2 / (sums @ sums) if sums.any() else 0.0
+        if equal < EVEN * len(sums):
+            flags.append(f"p-values may be too small: {len(sums)} groups weigh like {equal:.1f} equal ones")
     return flags
 
 

@@ -81,7 +81,7 @@ def _draw_maps(
         # A name may hold dollar signs, which are no formula.
         axes.set_title("\n".join(wrapped), fontsize="small", parse_math=False)
         axes.set(xlabel="x (px)", ylabel="y (px)")
-    label = "share of the map's sum, per pixel\n(log scale, the same for all maps)"
+    label = "share of the map's sum\nper pixel (log scale)"
     add_color_bar(panels[-1], drawn, label, below=below, above=False)
 
 
@@ -131,7 +131,7 @@ def _draw_difference(axes: Axes, blocks: BlockComparison, erf: ErfMap, limit: fl
 def _add_ratio_bar(axes: Axes, drawn: AxesImage, blocks: Sequence[BlockComparison], limit: float) -> None:
     ratios = [_ratio(each) for each in blocks]
     below, above = (any(bool((sign * ratio > limit).any()) for ratio in ratios) for sign in (-1, 1))
-    label = "log₂ of a block's shares, this map / the first\n(+1: twice as much; the same for all)"
+    label = "log₂ of this map / the first\n(+1: twice as much)"
     add_color_bar(axes, drawn, label, below=below, above=above)
 
 
@@ -152,7 +152,7 @@ def _explain(axes: Axes, comparison: Comparison, first: str) -> None:
         f"Each map against {first}, as shares of the maps' sums in blocks of {blocks.block_px} px.",
         "A dot: the block differs by more than the sampling of images (t-test by the jackknife over groups "
         f"of images, false-discovery rate {blocks.false_discovery_rate:.0%}).",
-        "Grey: not compared, or empty in both.",
+        "Grey: not compared, or empty in both. A color means the same in all panels of a row.",
     )
     text = "\n\n".join(fill(line, LETTERS) for line in lines)
     drawn = axes.text(0.02, 0.95, text, ha="left", va="top", fontsize="small", parse_math=False)

@@ -75,7 +75,6 @@ def _facts(erf: ErfMap) -> dict[str, Any]:
 
 
 def _contestant(erf: ErfMap) -> Contestant:
-    masses = mass_statistics(erf)
     return Contestant(
         erf=erf.erf,
         center=erf.origin,
@@ -83,5 +82,4 @@ def _contestant(erf: ErfMap) -> Contestant:
         images=erf.images,
         images_per_group=images_per_group(erf),
         image_groups=tuple((record.name, record.group) for record in erf.records if record.status == "done"),
-        effective_images=None if masses is None else masses.effective,
     )

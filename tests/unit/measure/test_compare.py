@@ -35,7 +35,6 @@ def contestant(groups, center=MIDDLE, images=64, names=""):
         images=images,
         images_per_group=[images // GROUPS] * GROUPS,
         image_groups=listed,
-        effective_images=float(images),
     )
 
 
@@ -189,10 +188,14 @@ def test_no_significance_from_fewer_than_eight_groups():
         json.dumps(found.summary(), allow_nan=False)
 
 
-def test_few_effective_images_are_flagged():
-    one = simulated(0, gaussian() ** 2)
-    found = compare([one, replace(one, effective_images=3.2)], 0, 1)
-    assert "p-values may be too small: one map is that of 3.2 effective images" in found.flags
+def test_uneven_groups_are_flagged():
+    groups = clipped_sums(gaussian() ** 2, images=64)
+    groups /= groups.sum((1, 2), keepdims=True)
+    groups[3] *= 9
+    found = compare([contestant(groups), simulated(1, gaussian() ** 2)], 0, 1)
+    # (15 + 9)² / (15 + 9²)
+    assert any("16 groups weigh like 6.0 " in flag for flag in found.flags)
+    assert not any("weigh" in flag for flag in compare([simulated(0, gaussian() ** 2)] * 2, 0, 1).flags)
 
 
 def test_at_most_32_blocks_a_side():
