@@ -13,8 +13,16 @@ from erfscope.cli.parameters import optional_network_options
 @click.command("star-distance")
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1)
 @optional_network_options
+@click.option(
+    "--weight-seeds",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Compute K more maps of the untrained network, with other random weights, and tell the spread.",
+)
 @output_options
-def star_distance_command(output: Output, files: tuple[Path, ...], network: Mapping[str, Any] | None) -> None:
+def star_distance_command(
+    output: Output, files: tuple[Path, ...], network: Mapping[str, Any] | None, weight_seeds: int | None
+) -> None:
     r"""Measure the star in each map FILE (erf.h5): its rings, its width from center to center.
 
     The rates need not be known. Errors are standard errors of the image sampling, and after them the bound
@@ -24,10 +32,18 @@ def star_distance_command(output: Output, files: tuple[Path, ...], network: Mapp
     \b
     erfscope star-distance erf.h5
     erfscope star-distance array.h5 --model deeplabv3 --backbone resnet18 --json
+    erfscope star-distance erf.h5 --weight-seeds 4
     """
     from erfscope.workflows.star_prediction import measure_star_file
+    from erfscope.workflows.weight_seeds import measure_over_weights
 
     results = [measure_star_file(file, network) for file in files or (Path("erf.h5"),)]
+    for result in results:
+        result["weight_seeds"] = (
+            measure_over_weights(Path(result["file"]), weight_seeds, output.progress)
+            if weight_seeds
+            else None
+        )
 
     def table() -> None:
         header = (
@@ -42,6 +58,8 @@ def star_distance_command(output: Output, files: tuple[Path, ...], network: Mapp
         )
         print_table(header, [_row(result) for result in results])
         for result in results:
+            if result["weight_seeds"]:
+                output.note(f"{result['file']}: {_over_weights(result['weight_seeds'])}")
             for flag in result["flags"]:
                 output.note(f"{result['file']}: {flag}")
 
@@ -69,6 +87,14 @@ def _across(result: dict[str, Any]) -> str:
     sampling = "" if stderr is None else f" ± {stderr:.1f}"
     method = "" if systematic is None else f" ± {systematic:.1f}"
     return _px(result["center_to_center_px"]) + sampling + method
+
+
+def _over_weights(drawn: dict[str, Any]) -> str:
+    draws = f"{len(drawn['seeds'])} draws of random weights"
+    if drawn["mean_px"] is None:
+        return f"{draws}: fewer than two stars"
+    mean, stderr, spread = (f"{drawn[key]:.2f}" for key in ("mean_px", "stderr_px", "spread_px"))
+    return f"{draws}: {mean} ± {stderr} px from center to center, one draw ± {spread}"
 
 
 def _with_rate(distance: float, result: dict[str, Any]) -> str:

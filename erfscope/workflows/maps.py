@@ -68,10 +68,7 @@ def fit_gaussian(erf: ErfMap, model: str = "auto", *, with_offset: bool = True) 
 
     A fit that leaves much of a star is flagged: where it explains the smoothed map well, none is looked for.
     """
-    sizes: list[int] | None = None
-    if erf.replicates is not None and erf.records:
-        done = [record.group for record in erf.records if record.status == "done"]
-        sizes = [done.count(group) for group in range(len(erf.replicates))]
+    sizes = images_per_group(erf)
     fit = gaussian.fit_gaussian(
         erf.erf, erf.origin, model, erf.replicates, with_offset=with_offset, images_per_group=sizes
     )
