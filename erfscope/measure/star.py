@@ -1,9 +1,11 @@
 """The star or grid that atrous convolutions leave in a map: found without knowing the rates, and measured."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from erfscope.measure.lattice.blobs import blob_places, knights_share, ring_mass_shares
 from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
@@ -33,7 +35,11 @@ SQUARED = np.sqrt(2.0)  # a blob of E is that much wider than of E²
 
 
 def measure_star(
-    erf: FloatArray, center: tuple[float, float], replicates: NDArray[np.float32] | None = None
+    erf: FloatArray,
+    center: tuple[float, float],
+    replicates: NDArray[np.float32] | None = None,
+    *,
+    images_per_group: Sequence[int] | None = None,
 ) -> StarMeasurement:
     """Find the star's rings and measure their distances.
 
@@ -49,6 +55,8 @@ def measure_star(
         (y, x) in px of the unit's projected center.
     replicates
         (G, H, W) partial sums over image groups; 8 or more filled ones give standard errors.
+    images_per_group
+        G numbers; without them the filled groups count as equal.
 
     Returns
     -------
@@ -56,6 +64,17 @@ def measure_star(
         `pattern` is "star", "grid" (two atrous convolutions in a row) or "none". A ring's distance is
         that of its N blob; center to center is twice the outermost ring's. All lengths in px.
     """
+    # Threads for matrices this small wait for each other: on a busy machine that took eight times as long.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _measure(erf, center, replicates, images_per_group)
+
+
+def _measure(
+    erf: FloatArray,
+    center: tuple[float, float],
+    replicates: NDArray[np.float32] | None,
+    images_per_group: Sequence[int] | None,
+) -> StarMeasurement:
     positive = np.maximum(erf, 0.0)
     if min(erf.shape) < SMALLEST_SIDE or not positive.max() > 0:
         return _none(
@@ -76,7 +95,7 @@ def measure_star(
         pattern = "grid"
         fitter = LatticeFitter(region, np.sort(fit.distances), fit.sigma, pattern)
         fit = fitter.fit()
-    errors = measure_errors(positive, replicates, region, fitter, fit)
+    errors = measure_errors(positive, replicates, images_per_group, region, fitter, fit)
     return _measurement(pattern, positive, fit, fitter, region, errors, sighting.score)
 
 

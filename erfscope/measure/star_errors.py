@@ -1,12 +1,12 @@
 """How far the numbers of a star may be off: by the images that were drawn, and by the method."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from erfscope.measure.jackknife import MIN_GROUPS
+from erfscope.measure.jackknife import MIN_GROUPS, delete_a_group_stderr, student_factor
 from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
 from erfscope.records.arrays import FloatArray
 
@@ -29,36 +29,41 @@ class StarErrors:
         """95 % interval of the center-to-center distance, by Student's t with G′ − 1 degrees of freedom."""
         if self.across is None:
             return None
-        reach = float(stats.t.ppf(0.975, self.groups - 1)) * self.across
+        reach = student_factor(self.groups) * self.across
         return across - reach, across + reach
 
 
 def measure_errors(
     erf: FloatArray,
     replicates: NDArray[np.float32] | None,
+    images_per_group: Sequence[int] | None,
     region: Region,
     fitter: LatticeFitter,
     fit: LatticeFit,
 ) -> StarErrors:
     """Fit the lattice again without each group of images: the delete-a-group jackknife."""
-    filled = [] if replicates is None else [group for group in replicates if group.any()]
+    filled = [] if replicates is None else [index for index, group in enumerate(replicates) if group.any()]
     count = len(filled)
-    if count < MIN_GROUPS:
+    if replicates is None or count < MIN_GROUPS:
         return StarErrors((None,) * len(fit.distances), None, None, None, count)
     total, peak = float(erf.sum()), float(erf.max())
-    numbers = []
-    for group in filled:
-        others = np.maximum(erf - group, 0.0)
+    left_out = []
+    for index in filled:
+        others = np.maximum(erf - replicates[index], 0.0)
         others *= total / others.sum() / peak
         values = region.cells.of(others**2).values / region.scale
-        again = fitter.again(fit, values)
-        distances = np.sort(again.distances)
-        width = again.sigma * FWHM_PER_SIGMA_SQUARED
-        numbers.append([*distances, 2 * distances[-1], width, 2 * distances[-1] + width])
-    left_out = np.array(numbers)
-    spread = np.sqrt((count - 1) / count * ((left_out - left_out.mean(0)) ** 2).sum(0))
-    *rings, across, width_error, end_to_end = (float(error) for error in spread)
-    return StarErrors(tuple(rings), across, width_error, end_to_end, count)
+        left_out.append(_lengths(fitter.again(fit, values)))
+    images = np.ones(count) if images_per_group is None else np.array([images_per_group[i] for i in filled])
+    errors = delete_a_group_stderr(_lengths(fit), np.array(left_out), images / images.sum())
+    *rings, across, width, end_to_end = (float(error) for error in errors)
+    return StarErrors(tuple(rings), across, width, end_to_end, count)
+
+
+def _lengths(fit: LatticeFit) -> FloatArray:
+    """Rings' distances, center to center, a blob's FWHM, end to end: px."""
+    distances = np.sort(fit.distances)
+    width = fit.sigma * FWHM_PER_SIGMA_SQUARED
+    return np.array([*distances, 2 * distances[-1], width, 2 * distances[-1] + width])
 
 
 def systematic_bound(

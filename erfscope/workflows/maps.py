@@ -60,7 +60,7 @@ def plot_erf(
 
 def measure_star(erf: ErfMap) -> StarMeasurement:
     """Find the star in a map and measure its arms; see `measure.star.measure_star`."""
-    return star.measure_star(erf.erf, erf.origin, erf.replicates)
+    return star.measure_star(erf.erf, erf.origin, erf.replicates, images_per_group=images_per_group(erf))
 
 
 def fit_gaussian(erf: ErfMap, model: str = "auto", *, with_offset: bool = True) -> GaussianFit:

@@ -128,3 +128,17 @@ def test_a_real_star(real_star):
     assert star.center_to_center_px == pytest.approx(576, abs=3)
     assert 0 < star.center_to_center_stderr_px < 3
     json.dumps(star.summary(), allow_nan=False)
+
+
+def test_uneven_groups_weigh_as_their_images_do():
+    groups = sums((16, 32, 48), images=64)
+    merged = np.array([groups[:8].sum(0), *groups[8:]])  # one group with the images of eight
+    equal, told = (
+        measure_star(merged.sum(0), CENTER, merged, images_per_group=sizes)
+        for sizes in (None, [32, *[4] * 8])
+    )
+    whole = measure_star(groups.sum(0), CENTER, groups)
+    assert told.center_to_center_px == whole.center_to_center_px
+    # Eight of the sixteen groups tell the error, to a third or so; taken for equal, they overstate it.
+    assert told.center_to_center_stderr_px == pytest.approx(whole.center_to_center_stderr_px, rel=0.6)
+    assert equal.center_to_center_stderr_px != told.center_to_center_stderr_px
