@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from erfscope.measure.lattice.blobs import blob_places, knights_share, ring_mass_shares
+from erfscope.measure.lattice.blobs import blob_places, ring_mass_shares
 from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
+from erfscope.measure.lattice.grid import find_grid
 from erfscope.measure.lattice.rings import MIN_EVEN, fit_star, ring_evenness
 from erfscope.measure.lattice.search import Sighting, look
 from erfscope.measure.star_errors import StarErrors, measure_errors, systematic_bound
@@ -26,7 +27,6 @@ CONVENTION_MARGIN_PX = 32.0
 MIN_SCORE = 0.75
 # Below this a star needs two rings of like blobs: eight neighbors alone are in any 3×3 convolution.
 CERTAIN_SCORE = 0.85
-MIN_KNIGHTS = 0.4  # between the 0 of a star and the 1 of a grid
 SMALLEST_SIDE = 16
 ENOUGH = 0.5  # of what the most telling look tells
 LEAST_OVERLAP_GAP = 0.5  # of a blob's FWHM: rings nearer to each other can't be told apart for certain
@@ -81,36 +81,45 @@ def _measure(
             center, 0.0, f"no map of at least {SMALLEST_SIDE}×{SMALLEST_SIDE} px with a positive value"
         )
     squares = (positive / positive.max()) ** 2
-    sighting = _best(look(squares, center))
+    sightings = look(squares, center)
+    sighting = _best(sightings, squares.shape, center)
     if sighting is None or sighting.score < MIN_SCORE:
         return _none(center, sighting.score if sighting else 0.0)
-    fit, fitter, region = fit_star(squares, center, sighting)
+    certain = sighting.score >= CERTAIN_SCORE
+    grid = find_grid(squares, center, sightings)
+    pattern = "grid" if grid else "star"
+    fit, fitter, region = grid or fit_star(squares, center, sighting)
     if not len(fit.distances):
         return _none(center, sighting.score, "what looks like a ring is centered outside the map")
-    if sighting.score < CERTAIN_SCORE and (len(fit.distances) == 1 or ring_evenness(fit).min() < MIN_EVEN):
-        doubt = f"a ring alone, or of unlike blobs, counts from a score of {CERTAIN_SCORE} on"
+    if not certain and (grid or len(fit.distances) == 1 or ring_evenness(fit).min() < MIN_EVEN):
+        doubt = f"a grid, a ring alone, or one of unlike blobs counts from a score of {CERTAIN_SCORE} on"
         return _none(center, sighting.score, doubt)
-    pattern = "star"
-    if knights_share(region, fit) > MIN_KNIGHTS:
-        pattern = "grid"
-        fitter = LatticeFitter(region, np.sort(fit.distances), fit.sigma, pattern)
-        fit = fitter.fit()
     errors = measure_errors(positive, replicates, images_per_group, region, fitter, fit)
     return _measurement(pattern, positive, fit, fitter, region, errors, sighting.score)
 
 
-def _best(sightings: list[Sighting]) -> Sighting | None:
+def _best(
+    sightings: Sequence[Sighting], size: tuple[int, ...], center: tuple[float, float]
+) -> Sighting | None:
     """Of the looks that tell enough the widest, for it sees all rings.
 
-    Its score becomes the geometric mean of its own and that of the most telling look.
+    Its score becomes that of the verdict: the geometric mean of its own and the most telling look's, or
+    that of the looks that stay within the image, if it is higher: a look beyond the nearer borders folds
+    blobs that a border took away onto whole ones.
     """
+    nearest = min(min(at + 0.5, length - 0.5 - at) for at, length in zip(center, size, strict=True))
+    seen = [sighting for sighting in sightings if sighting.rings]
+    within = [sighting for sighting in seen if sighting.half <= nearest + 1]
+    found = [_widest(looks) for looks in (seen, within) if looks]
+    return replace(found[0], score=max(each.score for each in found)) if found else None
+
+
+def _widest(seen: Sequence[Sighting]) -> Sighting:
+    """Return the widest look that tells enough; its score becomes the mean with the most telling one's."""
 
     def telling(sighting: Sighting) -> float:
         return float(sighting.score * sighting.unexplained**0.25)
 
-    seen = [sighting for sighting in sightings if sighting.rings]
-    if not seen:
-        return None
     most = max(seen, key=telling)
     enough = [sighting for sighting in seen if telling(sighting) >= ENOUGH * telling(most)]
     widest = max(enough, key=lambda sighting: (sighting.half, telling(sighting)))

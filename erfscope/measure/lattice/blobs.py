@@ -3,7 +3,7 @@
 import numpy as np
 
 from erfscope.measure.lattice.cells import Cells
-from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
+from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter
 from erfscope.records.arrays import FloatArray
 
 PLACE_SPREAD = 0.25  # σ: how far a blob is believed to stray from the lattice, where the data leave it open
@@ -69,25 +69,3 @@ def ring_mass_shares(
     ring = fit.places.ring
     shares = np.array([held[ring == number].sum() for number in range(len(fit.distances) + 1)])
     return float(shares[0]), shares[1:]
-
-
-def knights_share(region: Region, fit: LatticeFit) -> float:
-    """How high blobs stand where a grid has them and a star has none, relative to those beside them.
-
-    About 0 for a star, about 1 for two atrous convolutions in a row; 0 with fewer than two rings.
-    """
-    order = np.argsort(fit.distances)
-    if len(order) < 2:
-        return 0.0
-    fitter = LatticeFitter(region, fit.distances[order], fit.sigma, "grid")
-    heights = fitter.heights_at(fit)
-    row, column = np.abs(fitter.places.row), np.abs(fitter.places.column)
-    ratios = []
-    for outer in range(2, len(order) + 1):
-        for inner in range(1, outer):
-            knights = ((row == outer) & (column == inner)) | ((row == inner) & (column == outer))
-            beside = ((row == outer) & (column == 0)) | ((row == 0) & (column == outer))
-            beside |= (row == outer) & (column == outer)
-            if knights.any() and beside.any():
-                ratios.append(np.median(heights[knights]) / max(np.median(heights[beside]), 1e-12))
-    return float(min(ratios)) if ratios else 0.0

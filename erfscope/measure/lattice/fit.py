@@ -108,6 +108,11 @@ class LatticeFitter:
         """Fit, from a guess of all heights by non-negative least squares."""
         return self._descend(self._guess(), self.values, MAX_STEPS)
 
+    def stopped(self, fitted: LatticeFit) -> bool:
+        """Tell whether a ring came as far from its start as it may: it may lie farther still."""
+        gone = np.abs(fitted.distances - self.start)
+        return bool((gone > 0.99 * self.sigma).any())
+
     def again(self, fitted: LatticeFit, values: FloatArray) -> LatticeFit:
         """Fit other values of the same cells, nearly equal to the first ones: a replicate's.
 

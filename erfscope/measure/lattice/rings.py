@@ -13,6 +13,7 @@ MOST_ADDED = 2  # rings that the search missed, under a strong center
 WIDE_GAP = 3.2  # σ: in a gap between rings at least that wide another one is tried
 FAINT = 0.12  # of the strongest ring: a ring must be stronger
 MIN_EVEN = 0.7  # of a ring's blobs reach a third of their median
+MOST_RESTARTS = 3  # of a fit whose rings started too far away
 WIDTH_CHANGED = 1.25  # the cells are cut anew if the blobs turn out so much wider or narrower
 
 
@@ -46,6 +47,10 @@ def fit_star(
         if trial.misfit * NEEDED > fit.misfit or strengths.min() < FAINT * strengths.max():
             break
         fit, fitter = trial, larger
+    # Only now: with rings too many, one that may go anywhere goes astray.
+    for _ in range(MOST_RESTARTS):
+        if fitter.stopped(fit):
+            fit, fitter = _fit(region, np.sort(fit.distances), fit.sigma)
     return fit, fitter, region
 
 
