@@ -38,12 +38,10 @@ def star_distance_command(
     from erfscope.workflows.weight_seeds import measure_over_weights
 
     results = [measure_star_file(file, network) for file in files or (Path("erf.h5"),)]
-    for result in results:
-        result["weight_seeds"] = (
-            measure_over_weights(Path(result["file"]), weight_seeds, output.progress)
-            if weight_seeds
-            else None
-        )
+    if weight_seeds:
+        for result in results:
+            file = Path(result["file"])
+            result["weight_seeds"] = measure_over_weights(file, weight_seeds, output.progress)
 
     def table() -> None:
         header = (
@@ -58,9 +56,9 @@ def star_distance_command(
         )
         print_table(header, [_row(result) for result in results])
         for result in results:
-            if result["weight_seeds"]:
+            if weight_seeds:
                 output.note(f"{result['file']}: {_over_weights(result['weight_seeds'])}")
-            for flag in result["flags"]:
+            for flag in (*result["flags"], *result["prediction_flags"]):
                 output.note(f"{result['file']}: {flag}")
 
     output.result({"results": results}, table)

@@ -72,8 +72,9 @@ def systematic_bound(
     """Bound the method's own error of the center-to-center distance, px, which more images don't lessen.
 
     It grows with the overlap of neighboring rings, since blobs are no exact Gaussians, and where the
-    outermost blobs stand near a border, since borders do not absorb exactly as the model has it. The
-    coefficients are the least that cover 95 % of simulated and real maps.
+    outermost ring comes near a border, on either side, since borders do not absorb exactly as the model
+    has it. With the sampling error it covers more than 95 % of simulated and real maps whose rings lie at
+    least half a FWHM apart.
 
     Parameters
     ----------
@@ -85,10 +86,9 @@ def systematic_bound(
     gap = float(np.diff([0.0, *distances]).min()) / width
     outer = distances[-1]
     to_border = [
-        min(abs(at + side * outer + 0.5), abs(length - 0.5 - at - side * outer))
+        abs(outer - distance)
         for at, length in zip(center, size, strict=True)
-        for side in (-1, 1)
-        if -0.5 <= at + side * outer <= length - 0.5
+        for distance in (at + 0.5, length - 0.5 - at)
     ]
-    near = max(0.0, 1 - min(to_border, default=0.0) / (BORDER_REACH * width))
+    near = max(0.0, 1 - min(to_border) / (BORDER_REACH * width))
     return float(width * (EXACT_SHAPE + OVERLAP / gap + BORDER * near))

@@ -103,7 +103,7 @@ def star_table(document: Document) -> Table:
     ]
     known = tuple(row for row in rows if row[1] != NOTHING or row[2] not in ("", NOTHING))
     errors = ("± is one standard error of the image sampling.",) if star["center_to_center_stderr_px"] else ()
-    notes = (*errors, *AGREEMENT.get(star["within_errors"], ()))
+    notes = (*errors, *AGREEMENT.get(star["within_errors"], ()), *star["prediction_flags"])
     return Table("Star", ("", "measured", "predicted", "relative error"), known, notes)
 
 
@@ -121,9 +121,10 @@ def ring_table(document: Document) -> Table:
 def _ring_row(ring: Document, predicted: Document | None) -> tuple[str, ...]:
     predicted = predicted or {}
     share = ring.get("mass_share")
+    missing = "not found" if predicted.get("in_map", True) else "outside the map"
     return (
         str(predicted.get("rate", NOTHING)),
-        with_error(ring["distance_px"], ring["stderr_px"], "px") if ring else "not found",
+        with_error(ring["distance_px"], ring["stderr_px"], "px") if ring else missing,
         number(predicted.get("predicted_distance_px"), "px"),
         percent(predicted.get("relative_error")),
         str(ring.get("blobs_inside", NOTHING)),

@@ -10,6 +10,7 @@ import numpy as np
 from erfscope.measure import star as stars
 from erfscope.measure.extent import SCALE_FLAG
 from erfscope.measure.gaussian import gaussian_residual
+from erfscope.measure.lattice.cells import reach
 from erfscope.measure.patches import measure_patches
 from erfscope.measure.pattern import classify
 from erfscope.records.erf_map import ErfMap
@@ -93,7 +94,7 @@ def _document(
     predicted: Mapping[str, Any],
     crop: int | None,
 ) -> dict[str, Any]:
-    held = star.summary() | hold_against(star, predicted)
+    held = star.summary() | hold_against(star, predicted, reach(erf.size, erf.origin))
     extent = measure_extent(erf)
     pattern = classify(star, measure_patches(erf.erf), fit, erf.size, float(np.maximum(erf.erf, 0).sum()))
     return {

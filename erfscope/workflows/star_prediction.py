@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.errors import MapError
+from erfscope.measure.lattice.cells import reach
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.star import StarMeasurement
 from erfscope.store.read import read_map
@@ -28,7 +29,7 @@ def measure_star_file(file: Path, network: Mapping[str, Any] | None = None) -> d
     erf = read_map(file)
     star = measure_star(erf)  # sees the array, the center and the replicates only
     predicted = recorded_prediction(erf) if network is None else _predict(erf, network)
-    return {"file": str(file), **star.summary(), **hold_against(star, predicted)}
+    return {"file": str(file), **star.summary(), **hold_against(star, predicted, reach(erf.size, erf.origin))}
 
 
 def recorded_prediction(erf: ErfMap) -> Mapping[str, Any]:
@@ -36,13 +37,15 @@ def recorded_prediction(erf: ErfMap) -> Mapping[str, Any]:
     return erf.provenance.get("prediction") or {}
 
 
-def hold_against(star: StarMeasurement, predicted: Mapping[str, Any]) -> dict[str, Any]:
+def hold_against(star: StarMeasurement, predicted: Mapping[str, Any], farthest: float) -> dict[str, Any]:
     """Compare center-to-center distances, and each ring with the nearest predicted one.
 
     Parameters
     ----------
     predicted
         A `FovPrediction`'s summary, or an empty mapping.
+    farthest
+        From the unit's projected center to the map's farthest border, px.
 
     Returns
     -------
@@ -50,16 +53,22 @@ def hold_against(star: StarMeasurement, predicted: Mapping[str, Any]) -> dict[st
         predicted_pattern, predicted_center_to_center_px; relative_error = (measured − predicted) /
         predicted; within_errors: whether the two differ by no more than the 95 % interval and the systematic
         bound together; predicted_rings: rate, predicted and measured distance and relative error of each
-        ring of a star, None where nothing was measured nearby. All None or empty without a prediction.
+        ring of a star, None where nothing was measured nearby, and whether it lies in the map. Where the
+        outermost ring doesn't, the two center-to-center distances are those of different rings, and are not
+        compared: `prediction_flags` says so. All None or empty without a prediction.
     """
     distance, measured = predicted.get("center_to_center_px"), star.center_to_center_px
-    error = (measured - distance) / distance if distance and measured is not None else None
+    inside = distance is not None and distance / 2 <= farthest
+    compared = distance if inside else None
+    error = (measured - compared) / compared if compared and measured is not None else None
+    outside = "the outermost predicted ring lies outside the map: compare ring by ring"
     return {
         "predicted_pattern": predicted.get("pattern"),
         "predicted_center_to_center_px": distance,
         "relative_error": error,
-        "within_errors": None if distance is None else _agree(star, distance),
-        "predicted_rings": _rings(star, predicted),
+        "within_errors": None if compared is None else _agree(star, compared),
+        "predicted_rings": _rings(star, predicted, farthest),
+        "prediction_flags": [outside] if distance is not None and not inside else [],
     }
 
 
@@ -70,7 +79,7 @@ def _agree(star: StarMeasurement, predicted: float) -> bool | None:
     return low - star.systematic_px <= predicted <= high + star.systematic_px
 
 
-def _rings(star: StarMeasurement, predicted: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _rings(star: StarMeasurement, predicted: Mapping[str, Any], farthest: float) -> list[dict[str, Any]]:
     if predicted.get("pattern") != "star" or not predicted.get("read_stride"):
         return []
     expected = [rate * float(predicted["read_stride"]) for rate in predicted["rates"]]
@@ -85,6 +94,7 @@ def _rings(star: StarMeasurement, predicted: Mapping[str, Any]) -> list[dict[str
                 "predicted_distance_px": distance,
                 "measured_distance_px": near,
                 "relative_error": error,
+                "in_map": distance <= farthest,
             }
         )
     return rings

@@ -15,7 +15,7 @@ from erfscope.measure.lattice.cells import Cells
 from erfscope.records.arrays import FloatArray
 
 #: Widths of the background's Gaussians about the center, in σ of a blob.
-BACKGROUND_WIDTHS = (2.5, 5.0, 10.0)
+BACKGROUND_WIDTHS = (1.6, 2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True)

@@ -62,12 +62,24 @@ def test_a_wrong_prediction_changes_no_measured_number(tmp_path, star_map, facto
 
 
 def test_without_a_prediction_or_a_star():
-    nothing = hold_against(StarMeasurement("none", (0.0, 0.0)), {})
+    nothing = hold_against(StarMeasurement("none", (0.0, 0.0)), {}, 80.5)
     assert nothing["predicted_rings"] == []
-    assert {value for key, value in nothing.items() if key != "predicted_rings"} == {None}
-    unseen = hold_against(StarMeasurement("none", (0.0, 0.0)), PREDICTED)
+    assert nothing["prediction_flags"] == []
+    lists = {"predicted_rings", "prediction_flags"}
+    assert {value for key, value in nothing.items() if key not in lists} == {None}
+    unseen = hold_against(StarMeasurement("none", (0.0, 0.0)), PREDICTED, 80.5)
     assert unseen["relative_error"] is None
     assert [ring["measured_distance_px"] for ring in unseen["predicted_rings"]] == [None] * 3
+
+
+def test_a_ring_outside_the_map_is_not_compared_with_one_inside(tmp_path, star_map):
+    wide = PREDICTED | {"center_to_center_px": 192.0, "rates": [2, 4, 6, 12]}
+    facts = measured(tmp_path / "erf.h5", replace(star_map, provenance={"prediction": wide}))
+    assert facts["center_to_center_px"] == pytest.approx(96, abs=1)
+    assert facts["predicted_center_to_center_px"] == 192.0
+    assert (facts["relative_error"], facts["within_errors"]) == (None, None)
+    assert [ring["in_map"] for ring in facts["predicted_rings"]] == [True, True, True, False]
+    assert "outside the map" in facts["prediction_flags"][0]
 
 
 def test_a_gaussian_over_a_star_is_flagged(star_map):
