@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from erfscope.errors import MapError
 from erfscope.measure.background import measure_background
-from erfscope.measure.extent import effective_diameter, side_above_background, side_of_share
+from erfscope.measure.extent import effective_diameter, side_above_background, sides_of_shares
 from erfscope.measure.sample import MeanMap, Measured, Sample, make_sample
 from erfscope.measure.significance import discoveries, subtract, t_test
 from erfscope.measure.squares import Squares, squares_about
@@ -182,7 +182,7 @@ def _numbers(mean: MeanMap, center: tuple[float, float], squares: Squares) -> Fl
         float(values.sum(1 - axis) @ np.arange(side)) / total - at if total > 0 else np.nan
         for axis, (side, at) in enumerate(zip(values.shape, center, strict=True))
     )
-    side50 = side_of_share(squares, values, 0.5)
+    side50 = float(sides_of_shares(squares, values, [0.5])[0])
     side95 = side_above_background(squares, values, *measure_background(values))
     area = float(np.interp(side50, squares.sides, squares.areas)) / values.size
     return np.array([effective_diameter(mean), y, x, side50, side95, area])

@@ -91,17 +91,20 @@ def effective_diameter(mean: MeanMap, background: float = 0.0) -> float:
     return float(2 * np.sqrt(squared_sum / sum_of_squares / np.pi))
 
 
-def side_of_share(squares: Squares, values: FloatArray, share: float) -> float:
-    """Side in px of the square that holds a share of a map, linear between the odd sides; NaN of nothing."""
+def sides_of_shares(squares: Squares, values: FloatArray, shares: Sequence[float]) -> FloatArray:
+    """Sides in px of the squares that hold shares of a map, linear between the odd sides; NaN of nothing."""
     total = float(values.sum())
-    return crossing(squares.sides, squares.sums(values) / total, share) if total > 0 else float("nan")
+    if not total > 0:
+        return np.full(len(shares), np.nan)
+    held = squares.sums(values) / total
+    return np.array([crossing(squares.sides, held, share) for share in shares])
 
 
 def side_above_background(squares: Squares, values: FloatArray, level: float, error: float) -> float:
     """Side in px of the square with 95 % of what stands above the background; NaN if nothing surely does."""
     if not stands_above(values, level, error):
         return float("nan")
-    return side_of_share(squares, values - level, ABOVE_BACKGROUND)
+    return float(sides_of_shares(squares, values - level, [ABOVE_BACKGROUND])[0])
 
 
 def _scalars(mean: MeanMap, squares: Squares) -> FloatArray:
@@ -122,11 +125,11 @@ def _area_ratios(squares: Squares, sample: Sample, data: Callable[[MeanMap], Flo
 
     def smooth(mean: MeanMap) -> FloatArray:
         values = data(mean)
-        sides = np.array([side_of_share(squares, values, threshold) for threshold in THRESHOLDS])
+        sides = sides_of_shares(squares, values, THRESHOLDS)
         return np.concatenate([sides, np.interp(sides, squares.sides, squares.areas) / values.size])
 
     values = data(sample.mean)
-    found = [_smallest(squares, values, threshold) for threshold in THRESHOLDS]
+    found = _smallest(squares, values)
     errors = sample.measure(smooth).errors()
     count = len(THRESHOLDS)
     # No error of what isn't reached.
@@ -139,13 +142,14 @@ def _area_ratios(squares: Squares, sample: Sample, data: Callable[[MeanMap], Flo
     )
 
 
-def _smallest(squares: Squares, values: FloatArray, threshold: float) -> int | None:
-    """Index of the smallest square that holds more than a share and doesn't cover the map."""
+def _smallest(squares: Squares, values: FloatArray) -> list[int | None]:
+    """For each threshold the smallest square that holds more and doesn't cover the map: its index."""
     total = float(values.sum())
     if total <= 0:
-        return None
-    enough = (squares.sums(values)[:-1] / total > threshold) & (squares.sides[:-1] >= _SMALLEST_SIDE)
-    return int(enough.argmax()) if enough.any() else None
+        return [None] * len(THRESHOLDS)
+    held, wide = squares.sums(values)[:-1] / total, squares.sides[:-1] >= _SMALLEST_SIDE
+    enough = [wide & (held > threshold) for threshold in THRESHOLDS]
+    return [int(each.argmax()) if each.any() else None for each in enough]
 
 
 def _by_threshold(numbers: Iterable[float | None]) -> dict[str, float | None]:
