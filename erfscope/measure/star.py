@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from erfscope.measure.lattice.blobs import blob_places, ring_mass_shares
+from erfscope.measure.lattice.cells import reach
 from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
-from erfscope.measure.lattice.grid import find_grid
+from erfscope.measure.lattice.grid import MIN_KNIGHTS, find_grid, knights_share
 from erfscope.measure.lattice.rings import MIN_EVEN, fit_star, ring_evenness
 from erfscope.measure.lattice.search import Sighting, look
 from erfscope.measure.star_errors import StarErrors, measure_errors, systematic_bound
@@ -25,10 +26,13 @@ DIRECTIONS = {
 CONVENTION_MARGIN_PX = 32.0
 # Maps without atrous branches stay below these, see tests/oracles/test_star_verdicts.py.
 MIN_SCORE = 0.75
-# Below this a star needs two rings of like blobs: eight neighbors alone are in any 3×3 convolution.
+# Below this a star needs two rings of like blobs, and nothing between its arms.
 CERTAIN_SCORE = 0.85
 SMALLEST_SIDE = 16
+ALONE_GAP = 1.0  # of a blob's FWHM: an atrous 3×3 convolution of a backbone has eight neighbors nearer
 ENOUGH = 0.5  # of what the most telling look tells
+OBLONG = 0.75  # of the distance to the farthest border: the nearest is nearer
+WITHIN = 1.05  # of the distance to the nearest border: a look that stays in the image
 LEAST_OVERLAP_GAP = 0.5  # of a blob's FWHM: rings nearer to each other can't be told apart for certain
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 SQUARED = np.sqrt(2.0)  # a blob of E is that much wider than of E²
@@ -85,17 +89,32 @@ def _measure(
     sighting = _best(sightings, squares.shape, center)
     if sighting is None or sighting.score < MIN_SCORE:
         return _none(center, sighting.score if sighting else 0.0)
-    certain = sighting.score >= CERTAIN_SCORE
     grid = find_grid(squares, center, sightings)
     pattern = "grid" if grid else "star"
     fit, fitter, region = grid or fit_star(squares, center, sighting)
     if not len(fit.distances):
         return _none(center, sighting.score, "what looks like a ring is centered outside the map")
-    if not certain and (grid or len(fit.distances) == 1 or ring_evenness(fit).min() < MIN_EVEN):
-        doubt = f"a grid, a ring alone, or one of unlike blobs counts from a score of {CERTAIN_SCORE} on"
+    if not grid and (doubt := _doubt(fit, region, sighting.score)):
         return _none(center, sighting.score, doubt)
     errors = measure_errors(positive, replicates, images_per_group, region, fitter, fit)
     return _measurement(pattern, positive, fit, fitter, region, errors, sighting.score)
+
+
+def _doubt(fit: LatticeFit, region: Region, score: float) -> str | None:
+    """Say what speaks against a star, if anything does: a 3×3 convolution has eight neighbors as well."""
+    nearest = float(fit.distances.min())
+    if len(fit.distances) == 1 and nearest < ALONE_GAP * SQUARED * FWHM_PER_SIGMA * fit.sigma:
+        return f"a ring alone, {nearest:.0f} px away, counts from a blob's FWHM on"
+    if score >= CERTAIN_SCORE:
+        return None
+    counts = f"counts from a score of {CERTAIN_SCORE} on"
+    if len(fit.distances) == 1:
+        return f"a ring alone {counts}"
+    if ring_evenness(fit).min() < MIN_EVEN:
+        return f"a ring of unlike blobs {counts}"
+    return (
+        f"a star with blobs between its arms {counts}" if knights_share(region, fit) > MIN_KNIGHTS else None
+    )
 
 
 def _best(
@@ -103,13 +122,14 @@ def _best(
 ) -> Sighting | None:
     """Of the looks that tell enough the widest, for it sees all rings.
 
-    Its score becomes that of the verdict: the geometric mean of its own and the most telling look's, or
-    that of the looks that stay within the image, if it is higher: a look beyond the nearer borders folds
-    blobs that a border took away onto whole ones.
+    Its score becomes that of the verdict: the geometric mean of its own and the most telling look's. In an
+    oblong map, or about a unit far off the center, it is that of the looks that stay within the image, if
+    higher: a look far beyond the nearer borders folds blobs that a border took away onto whole ones.
     """
     nearest = min(min(at + 0.5, length - 0.5 - at) for at, length in zip(center, size, strict=True))
     seen = [sighting for sighting in sightings if sighting.rings]
-    within = [sighting for sighting in seen if sighting.half <= nearest + 1]
+    oblong = nearest < OBLONG * reach(size, center)
+    within = [sighting for sighting in seen if oblong and sighting.half <= WITHIN * nearest]
     found = [_widest(looks) for looks in (seen, within) if looks]
     return replace(found[0], score=max(each.score for each in found)) if found else None
 

@@ -13,7 +13,7 @@ MIN_KNIGHTS = 0.4  # between the 0 of a star and the 1 of a grid
 SEEN = 0.8  # score of a look that may have seen a grid
 TWICE = 0.15  # how far the rings' distances may be from 1 : 2 when seen
 TWICE_FITTED = 0.1  # and when fitted
-MUCH_BETTER = 0.5  # of a star's misfit: a grid must fit that well
+MUCH_BETTER = 0.4  # of a star's misfit: a grid must fit that well
 
 
 def find_grid(

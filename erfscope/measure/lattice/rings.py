@@ -8,7 +8,10 @@ from erfscope.measure.lattice.search import Sighting
 from erfscope.records.arrays import FloatArray
 
 MERGED = 1.2  # σ: two rings nearer than this are tried as one
-NEEDED = 1.03  # a ring stays if without it the misfit grows by more than this
+# A ring stays if without it the misfit grows by more than this; a ring that its neighbors half cover
+# may stand for a blob that is no exact Gaussian.
+NEEDED, NEEDED_COVERED = 1.05, 1.17
+COVERED = 1.67  # σ: half a FWHM in E
 MOST_ADDED = 2  # rings that the search missed, under a strong center
 WIDE_GAP = 3.2  # σ: in a gap between rings at least that wide another one is tried
 FAINT = 0.12  # of the strongest ring: a ring must be stronger
@@ -86,9 +89,13 @@ def _simpler(
     if strengths[weakest] < FAINT * strengths.max():
         return _fit(region, without, fit.sigma)
     joined = _joined(distances, strengths, fit.sigma)
-    for fewer in (without,) if joined is None else (joined, without):
+    # The outermost ring has no neighbor outside.
+    gap = np.diff([0.0, *distances, np.inf])[weakest : weakest + 2].min()
+    needed = NEEDED_COVERED if gap < COVERED * fit.sigma else NEEDED
+    candidates = [(without, needed)] if joined is None else [(joined, NEEDED_COVERED), (without, needed)]
+    for fewer, worse in candidates:
         trial, trial_fitter = _fit(region, fewer, fit.sigma)
-        if trial.misfit < NEEDED * fit.misfit:
+        if trial.misfit < worse * fit.misfit:
             return trial, trial_fitter
     return None
 
