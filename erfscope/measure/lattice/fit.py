@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from erfscope.measure.lattice.cells import cut_cells, reach
 from erfscope.measure.lattice.model import Crossings, LatticeModel, Layout, crossings
+from erfscope.measure.lattice.nonnegative import non_negative
 from erfscope.records.arrays import FloatArray
 
 CELLS_PER_SIGMA = 2.5
@@ -165,7 +165,7 @@ class LatticeFitter:
         parameters[: at.heights.start] = fitted.parameters[: known.heights.start]
         shapes = self.model.jacobian(parameters)
         columns = np.concatenate([shapes[at.heights], shapes[at.background]]) * self.weight
-        heights, _ = optimize.nnls(columns.reshape(len(columns), -1).T, (self.values * self.weight).ravel())
+        _, heights = non_negative(columns.reshape(len(columns), -1), (self.values * self.weight).ravel())
         return np.asarray(heights[: len(self.places)])
 
     def _result(self, parameters: FloatArray, values: FloatArray) -> LatticeFit:
@@ -193,7 +193,7 @@ class LatticeFitter:
         rings = np.unique(self.places.ring)
         columns = [shapes[at.heights][self.places.ring == ring].sum(0) for ring in rings]
         columns = np.array([*columns, *shapes[at.background]]) * self.weight
-        heights, _ = optimize.nnls(columns.reshape(len(columns), -1).T, (self.values * self.weight).ravel())
+        _, heights = non_negative(columns.reshape(len(columns), -1), (self.values * self.weight).ravel())
         by_ring = dict(zip(rings, np.maximum(heights[: len(rings)], 1e-4), strict=True))
         guess[at.heights] = [by_ring[ring] for ring in self.places.ring]
         guess[at.background] = np.maximum(heights[len(rings) :], 1e-6)
@@ -215,9 +215,9 @@ class LatticeFitter:
         at, ring = self.model.layout, self.places.ring
         same = ring[:, None] == ring
         means = same / same.sum(1, keepdims=True)
-        heights = guess[at.heights]
+        ring_heights = np.maximum(means @ guess[at.heights], 1e-6)
         rows = np.zeros((len(ring) + 1, at.total))
-        rows[:-1, at.heights] = (np.eye(len(ring)) - means) / (means @ heights)[:, None] / HEIGHT_SPREAD
+        rows[:-1, at.heights] = (np.eye(len(ring)) - means) / ring_heights[:, None] / HEIGHT_SPREAD
         rows[-1, at.wall] = 1 / WALL_SPREAD
         wanted = np.zeros(len(rows))
         wanted[-1] = WALL / WALL_SPREAD

@@ -10,7 +10,7 @@ from erfscope.records.arrays import FloatArray
 MERGED = 1.2  # σ: two rings nearer than this are tried as one
 # A ring stays if without it the misfit grows by more than this; a ring that its neighbors half cover
 # may stand for a blob that is no exact Gaussian.
-NEEDED, NEEDED_COVERED = 1.05, 1.17
+NEEDED, NEEDED_COVERED = 1.03, 1.17
 COVERED = 1.67  # σ: half a FWHM in E
 MOST_ADDED = 2  # rings that the search missed, under a strong center
 WIDE_GAP = 3.2  # σ: in a gap between rings at least that wide another one is tried

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import linalg, optimize, special
+from scipy import special
 
 from erfscope.measure.lattice.cells import Cells, cut_cells, reach
+from erfscope.measure.lattice.nonnegative import non_negative
 from erfscope.records.arrays import FloatArray
 
 COUNT = 48  # cells from the center to the side of the square
@@ -107,8 +108,8 @@ def _explain(
     floor = 0.05 * np.quantile(data, 0.2) + 0.03 * np.quantile(data, 0.9) + 1e-9 * data.max()
     weight = np.sqrt(times[seen]) / (data + floor) ** WEIGHT_POWER
     weight /= np.sqrt(((data * weight) ** 2).sum())
-    without, _ = _non_negative(armless[:, seen] * weight, data * weight)
-    rest, found = _non_negative(np.vstack([rings, grids, armless])[:, seen] * weight, data * weight)
+    without, _ = non_negative(armless[:, seen] * weight, data * weight)
+    rest, found = non_negative(np.vstack([rings, grids, armless])[:, seen] * weight, data * weight)
     strengths = _of_rings(distances, found[: len(rings)], found[len(rings) : len(rings) + len(grids)])
     inside = distances * cells.step <= farthest - 0.5  # rings with a blob that is centered in the image
     groups = list(_groups(distances, strengths * inside, APART * spread))
@@ -178,20 +179,6 @@ def _dictionary(count: int, spread: float) -> tuple[FloatArray, FloatArray, Floa
         boxes[:, y] * boxes[:, x],
     ]
     return distances, rings, grids, np.vstack(armless)
-
-
-def _non_negative(columns: FloatArray, data: FloatArray) -> tuple[float, FloatArray]:
-    """Least squares with non-negative coefficients: what is left (sum of squares), and the coefficients.
-
-    Solved through the normal equations, which are small.
-    """
-    gram = columns @ columns.T
-    gram[np.diag_indices_from(gram)] += 1e-10 * np.trace(gram) / len(gram)
-    root = linalg.cholesky(gram, lower=True)
-    target = linalg.solve_triangular(root, columns @ data, lower=True)
-    found, _ = optimize.nnls(root.T, target, maxiter=30 * len(gram))
-    left = data - found @ columns
-    return float(left @ left), found
 
 
 def _of_rings(distances: FloatArray, rings: FloatArray, grids: FloatArray) -> FloatArray:
