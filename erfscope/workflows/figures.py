@@ -9,7 +9,7 @@ import numpy as np
 
 from erfscope.measure import star as stars
 from erfscope.measure.extent import SCALE_FLAG
-from erfscope.measure.gaussian import gaussian_residual
+from erfscope.measure.gaussian.fit import gaussian_residual
 from erfscope.measure.lattice.cells import reach
 from erfscope.measure.patches import measure_patches
 from erfscope.measure.pattern import classify

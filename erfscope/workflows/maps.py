@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from erfscope.measure import extent, gaussian, star
+from erfscope.measure import extent, star
+from erfscope.measure.gaussian import fit as gaussian
 from erfscope.measure.masses import measure_masses
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.extent import Extent
@@ -64,7 +65,7 @@ def measure_star(erf: ErfMap) -> StarMeasurement:
 
 
 def fit_gaussian(erf: ErfMap, model: str = "auto", *, with_offset: bool = True) -> GaussianFit:
-    """Fit a 2D Gaussian to a map; see `measure.gaussian.fit_gaussian`.
+    """Fit a 2D Gaussian to a map; see `measure.gaussian.fit`.
 
     A fit that leaves much of a star is flagged: where it explains the smoothed map well, none is looked for.
     """

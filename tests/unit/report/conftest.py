@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from simulated_maps import Blob, clipped_sums, star_variance
 
-from erfscope.measure.gaussian import fit_gaussian, gaussian_residual
+from erfscope.measure.gaussian.fit import fit_gaussian, gaussian_residual
 from erfscope.measure.star import measure_star
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.unit import Unit

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from erfscope.measure.gaussian_bins import bins_around, fine_bins_around
-from erfscope.measure.gaussian_choice import Groups, Measured, measure_left_out
-from erfscope.measure.gaussian_lmfit import Fitted, Fitter, Protocol, best_fit
-from erfscope.measure.gaussian_start import starts, turned_start
+from erfscope.measure.gaussian.bins import bins_around, fine_bins_around
+from erfscope.measure.gaussian.choice import Groups, Measured, measure_left_out
+from erfscope.measure.gaussian.least_squares import Fitted, Fitter, Protocol, best_fit
+from erfscope.measure.gaussian.start import starts, turned_start
 from erfscope.records.arrays import FloatArray
 
 

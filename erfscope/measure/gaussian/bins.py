@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from erfscope.measure.gaussian_surface import Gaussian
+from erfscope.measure.gaussian.surface import Gaussian
 from erfscope.records.arrays import FloatArray
 
 COARSE = 4.0  # bins per σ: they lose 0.5 % of the precision, and texture moves the fit by 0.1 px

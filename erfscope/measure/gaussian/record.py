@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from erfscope.measure.gaussian_asymmetry import judge_asymmetry
-from erfscope.measure.gaussian_choice import Groups, Measured
-from erfscope.measure.gaussian_quality import r_squared, r_squared_smoothed, residual
-from erfscope.measure.gaussian_surface import Gaussian
+from erfscope.measure.gaussian.asymmetry import judge_asymmetry
+from erfscope.measure.gaussian.choice import Groups, Measured
+from erfscope.measure.gaussian.quality import r_squared, r_squared_smoothed, residual
+from erfscope.measure.gaussian.surface import Gaussian
 from erfscope.measure.jackknife import MIN_GROUPS, delete_a_group_stderr, student_factor
 from erfscope.records.arrays import FloatArray
 from erfscope.records.gaussian import GAUSSIAN_PARAMETERS, GaussianFit

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from erfscope.measure.gaussian import fit_gaussian
-from erfscope.measure.gaussian_asymmetry import judge_asymmetry
-from erfscope.measure.gaussian_choice import Measured, choose
-from erfscope.measure.gaussian_lmfit import Fitted, Protocol
-from erfscope.measure.gaussian_surface import Gaussian, surface
+from erfscope.measure.gaussian.asymmetry import judge_asymmetry
+from erfscope.measure.gaussian.choice import Measured, choose
+from erfscope.measure.gaussian.fit import fit_gaussian
+from erfscope.measure.gaussian.least_squares import Fitted, Protocol
+from erfscope.measure.gaussian.surface import Gaussian, surface
 from erfscope.measure.jackknife import student_factor
 
 TRUTH = Gaussian(x0=20.3, y0=22.6, sigma_x=7.0, sigma_y=5.0, theta=0.0, amplitude=4.0, offset=0.5)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from erfscope.measure.gaussian_bins import Bins
-from erfscope.measure.gaussian_lmfit import Fitted, Fitter, Protocol
-from erfscope.measure.gaussian_surface import Gaussian, surface
+from erfscope.measure.gaussian.bins import Bins
+from erfscope.measure.gaussian.least_squares import Fitted, Fitter, Protocol
+from erfscope.measure.gaussian.surface import Gaussian, surface
 from erfscope.measure.jackknife import MIN_GROUPS
 from erfscope.records.arrays import FloatArray
 from erfscope.records.gaussian import Prediction

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope.errors import MapError
-from erfscope.measure.gaussian_choice import Groups, Measured, choose, filled_groups
-from erfscope.measure.gaussian_models import fit_models
-from erfscope.measure.gaussian_quality import information_criterion, residual
-from erfscope.measure.gaussian_record import groups_wanted, make_record
-from erfscope.measure.gaussian_surface import Gaussian
+from erfscope.measure.gaussian.choice import Groups, Measured, choose, filled_groups
+from erfscope.measure.gaussian.models import fit_models
+from erfscope.measure.gaussian.quality import information_criterion, residual
+from erfscope.measure.gaussian.record import groups_wanted, make_record
+from erfscope.measure.gaussian.surface import Gaussian
 from erfscope.records.arrays import FloatArray
 from erfscope.records.gaussian import GAUSSIAN_MODELS, GaussianFit, Prediction
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import lmfit
 import numpy as np
 
-from erfscope.measure.gaussian_bins import Bins, bins_around
-from erfscope.measure.gaussian_surface import Gaussian, derivatives, surface
+from erfscope.measure.gaussian.bins import Bins, bins_around
+from erfscope.measure.gaussian.surface import Gaussian, derivatives, surface
 from erfscope.records.arrays import FloatArray
 
 FREE = {"symmetric": 4, "axis-aligned": 5, "rotated": 6}  # parameters, without the offset

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from erfscope.measure.gaussian_bins import Bins, bins_around, even_bins
-from erfscope.measure.gaussian_lmfit import Fitter, Protocol
-from erfscope.measure.gaussian_surface import Gaussian, derivatives, surface
+from erfscope.measure.gaussian.bins import Bins, bins_around, even_bins
+from erfscope.measure.gaussian.least_squares import Fitter, Protocol
+from erfscope.measure.gaussian.surface import Gaussian, derivatives, surface
 
 TILTED = Gaussian(20.3, 31.6, 9.0, 5.0, 0.4, 3.0, 0.5)
 Y, X = np.arange(50.0)[:, None], np.arange(40.0)[None, :]

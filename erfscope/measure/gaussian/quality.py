@@ -3,9 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
-from erfscope.measure.gaussian_bins import even_bins
-from erfscope.measure.gaussian_choice import Measured
-from erfscope.measure.gaussian_surface import Gaussian, surface
+from erfscope.measure.gaussian.bins import even_bins
+from erfscope.measure.gaussian.choice import Measured
+from erfscope.measure.gaussian.surface import Gaussian, surface
 from erfscope.records.arrays import FloatArray
 
 SMOOTHING = 64  # the map's short side by this is the smoothing's σ, and

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from erfscope.measure.gaussian_surface import Gaussian
+from erfscope.measure.gaussian.surface import Gaussian
 from erfscope.measure.jackknife import delete_a_group_stderr, student_factor
 from erfscope.records.arrays import FloatArray
 from erfscope.records.gaussian import Asymmetry

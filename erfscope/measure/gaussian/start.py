@@ -6,8 +6,8 @@ tails, a center beyond the border or a blob of a few px; each start here is righ
 
 import numpy as np
 
-from erfscope.measure.gaussian_bins import Bins, even_bins
-from erfscope.measure.gaussian_surface import Gaussian, surface
+from erfscope.measure.gaussian.bins import Bins, even_bins
+from erfscope.measure.gaussian.surface import Gaussian, surface
 from erfscope.records.arrays import FloatArray
 
 SEARCH_BINS = 48  # along each axis: the search then costs some 10 ms, whatever the map's size
