@@ -121,7 +121,7 @@ def _add_network(command: Callable[..., None], *, required: bool) -> Callable[..
     model = click.option(
         "--model",
         required=required,
-        help="A network ('erfscope models' lists them), a checkpoint, torchvision:NAME, smp:FOLDER, hf:FOLDER, …",
+        help="A network ('erfscope models' lists them), a checkpoint, torchvision:, smp:, hf: or timm:NAME.",
     )
     for decorate in reversed((model, *_NETWORK_OPTIONS)):
         gather = decorate(gather)
@@ -151,6 +151,6 @@ _NETWORK_OPTIONS = (
     ),
 )
 _NETWORK = (
-    "model", "config", "checkpoint", "allow_partial", "trust", "backbone", "output_stride", "rates", "num_classes",
-    "align_corners", "multi_grid", "separable",
+    "model", "config", "checkpoint", "allow_partial", "trust", "backbone", "output_stride", "rates",
+    "num_classes", "align_corners", "multi_grid", "separable",
 )  # fmt: skip
