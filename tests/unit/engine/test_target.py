@@ -55,7 +55,7 @@ def test_main_logits_are_found(name):
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 5, 9, 13), (1, 9, 10, 14), (1, 4, 4, 6), (1, 2, 3, 3), (1, 33, 33, 49)]
+    "shape", [(1, 5, 9, 13), (1, 9, 10, 14), (1, 4, 4, 6), (1, 2, 3, 4), (1, 33, 33, 49)]
 )
 def test_channels_that_are_first_stay_there(shape):
     logits = torch.zeros(shape)
