@@ -31,3 +31,7 @@ class ComputeError(ErfscopeError):
 
 class MapError(ErfscopeError):
     """A map file can't be read, written, imported or exported."""
+
+
+class PluginError(ErfscopeError):
+    """Another package's reader, network or data set can't be imported, or fails."""

@@ -1,7 +1,7 @@
 """From a description of one of our networks to the network with its weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from erfscope.checkpoints.matching import comparable, load_weights
@@ -45,6 +45,7 @@ class Blueprint:
 def build(blueprint: Blueprint, request: Request) -> Network:
     """Build the network, in eval mode on the CPU, and give it its weights."""
     network = build_network(blueprint.description, seed=request.seed)
+    training = blueprint.training
     if blueprint.content is None:
         report = WeightsReport("random", seed=request.seed, missing=tuple(comparable(network.state_dict())))
     else:
@@ -56,13 +57,14 @@ def build(blueprint: Blueprint, request: Request) -> Network:
             strict=blueprint.described,
             allow_partial=request.allow_partial,
         )
+        training = replace(training, hyper_parameters=blueprint.content.hyper_parameters)
     network.origin = ModelOrigin(
         blueprint.name,
         blueprint.options,
         report,
         trained_with=blueprint.trained_with,
         parts=blueprint.description.summary(),
-        training=blueprint.training,
+        training=training,
         format=blueprint.format,
         recognised_by=blueprint.recognised_by,
     )

@@ -1,5 +1,6 @@
 """`erfscope inspect`."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import click
 from erfscope.cli.output import Output, output_options, print_facts
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_SUFFIXES = (".h5", ".hdf5")
 
 
 @click.command("inspect")
@@ -33,10 +35,12 @@ def inspect_command(output: Output, /, spec: str, **options: Any) -> None:
 
 
 def _is_map(path: Path) -> bool:
-    if not path.is_file():
-        return path.suffix in (".h5", ".hdf5")
-    with path.open("rb") as file:
-        return file.read(len(_HDF5)) == _HDF5 or path.suffix in (".h5", ".hdf5")
+    # Names too long, files that can't be read: what opens them says so.
+    with suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(len(_HDF5)) == _HDF5 or path.suffix in _SUFFIXES
+    return path.suffix in _SUFFIXES
 
 
 def _map(path: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class NetworkFacts:
     flops
         Operations of plain autograd over one image, None if they can't be counted.
     hindrance
-        Why a captured graph would have another gradient than the network itself, None if it hasn't:
+        Why there is no graph, or one with another gradient than the network itself, None if neither:
         a capture sees neither `no_grad` nor a custom function's own backward.
     """
 
@@ -60,13 +60,19 @@ def probe(
                         output = unit_map(model, image, layer, resize=resize)
                     hindrance = _custom_function(output) or watch.found
                     output.sum().backward()  # type: ignore[no-untyped-call]
-            return NetworkFacts(_map_shape(output), count.total, hindrance)
+            return NetworkFacts(_map_shape(output), count.total, _torchscript(model) or hindrance)
     except ComputeError:
         raise
     except Exception:
         # A network may raise anything on fake tensors; whether it runs on real ones decides.
         shape = _shape_of_real_run(model, size, layer, resize=resize, device=device)
-        return NetworkFacts(shape, None, "the network does not run on fake tensors")
+        return NetworkFacts(shape, None, _torchscript(model) or "the network does not run on fake tensors")
+
+
+def _torchscript(model: nn.Module) -> str | None:
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        return "the network is TorchScript, of which no graph can be captured"
+    return None
 
 
 def _shape_of_real_run(

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from erfscope.datasets import ImageDataset, Sample, SkippedImage, stream
+from erfscope.datasets import ImageDataset, PluggedDataset, Sample, SkippedImage, stream
 from erfscope.errors import ComputeError
 
 Images = ImageDataset | Iterable[Sample | SkippedImage | torch.Tensor]
@@ -58,6 +58,16 @@ def open_source(images: Images) -> ImageSource:
             items=lambda workers: stream(images, workers=workers),
             parallel=True,
             sequences=images.sequences,
+            total=len(images),
+            classes=images.classes,
+            description=images.describe(),
+        )
+    if isinstance(images, PluggedDataset):
+        return ImageSource(
+            size=images.size,
+            items=lambda workers: iter(images),
+            parallel=False,
+            sequences=map(str, count()),
             total=len(images),
             classes=images.classes,
             description=images.describe(),

@@ -11,7 +11,8 @@ class WeightsReport:
 
     `source` is a path, "random" or "as given" (a module that the caller built); `matched`, `missing`
     and `unexpected` name tensors of the state dict. `left_out` counts tensors of auxiliary heads,
-    which no map needs.
+    which no map needs, and of what a training module keeps beside its network. `not_finite` counts the
+    values that are NaN or infinite, by tensor.
     """
 
     source: str
@@ -21,6 +22,7 @@ class WeightsReport:
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     left_out: int = 0
+    not_finite: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -41,6 +43,8 @@ class WeightsReport:
             "missing": len(self.missing),
             "unexpected": len(self.unexpected),
             "left_out": self.left_out,
+            "not_finite_values": sum(self.not_finite.values()),
+            "not_finite_tensors": len(self.not_finite),
             "missing_names": list(self.missing),
             "unexpected_names": list(self.unexpected),
         }
@@ -60,6 +64,8 @@ class TrainingFacts:
         In which the network takes them: "rgb" or "bgr".
     crop_size
         (H, W), px.
+    hyper_parameters
+        What Lightning keeps of them, as JSON can say it.
     """
 
     classes: tuple[str, ...] = ()
@@ -68,6 +74,7 @@ class TrainingFacts:
     std: tuple[float, float, float] | None = None
     channel_order: str = "rgb"
     crop_size: tuple[int, int] | None = None
+    hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.checkpoints.load import load_model
-from erfscope.datasets import ImageDataset, open_dataset
+from erfscope.datasets import ImageDataset, PluggedDataset, open_dataset
 from erfscope.engine.run import Progress
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.network import TrainingFacts, WeightsReport
@@ -67,11 +67,17 @@ def _warn_of(weights: WeightsReport, model: str, warn: Callable[[str], None]) ->
     elif weights.missing:
         first = ", ".join(weights.missing[:3])
         warn(f"{len(weights.missing)} tensors are not in {weights.source} and stay random: {first}, …")
+    if weights.not_finite:
+        values, tensors = sum(weights.not_finite.values()), len(weights.not_finite)
+        warn(
+            f"{values} values in {tensors} tensors of {weights.source} "
+            "are NaN or infinite: the training diverged, or the file is damaged; take an earlier checkpoint"
+        )
 
 
 def _as_trained(
-    images: ImageDataset, training: TrainingFacts, data: str, asked: Mapping[str, Any]
-) -> ImageDataset:
+    images: ImageDataset | PluggedDataset, training: TrainingFacts, data: str, asked: Mapping[str, Any]
+) -> ImageDataset | PluggedDataset:
     """Open the images again as the network was trained on them, as far as its checkpoint tells."""
     told: dict[str, Any] = {"channel_order": training.channel_order}
     if training.mean is not None and training.std is not None:

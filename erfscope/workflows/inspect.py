@@ -26,7 +26,7 @@ def inspect_network(spec: str, **options: Any) -> dict[str, Any]:
     dict
         spec, format and recognised_by, network, backbone, num_classes, output_stride, read_stride, rates,
         crop_size (H, W), mean and std (R, G, B in 0 to 1), channel_order, classes, parameters, the weights
-        report, and flags. None for what isn't known.
+        report, hyper-parameters that Lightning kept, and flags. None for what isn't known.
 
     Raises
     ------
@@ -56,6 +56,7 @@ def inspect_network(spec: str, **options: Any) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "weights": origin.weights.summary(),
         "trained_with": dict(origin.trained_with),
+        "hyper_parameters": dict(training.hyper_parameters),
         "flags": flags,
     }
 

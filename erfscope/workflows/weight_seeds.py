@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from erfscope.datasets import ImageDataset, open_dataset
+from erfscope.datasets import ImageDataset, PluggedDataset, open_dataset
 from erfscope.datasets.catalog import LAYOUTS
 from erfscope.engine.run import Progress
 from erfscope.errors import MapError
@@ -103,7 +103,7 @@ def _draw(own: ErfMap, seed: int, out: Path, progress: OpenProgress) -> ErfMap:
     return erf
 
 
-def _images(own: ErfMap, out: Path) -> ImageDataset:
+def _images(own: ErfMap, out: Path) -> ImageDataset | PluggedDataset:
     dataset = own.provenance["dataset"]
     if dataset["name"] not in LAYOUTS:
         raise MapError(f"the images of this map were handed over in Python; compute {out} there too")

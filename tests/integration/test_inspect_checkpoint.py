@@ -1,7 +1,8 @@
 """`erfscope inspect` of what is no map: one answer for every format."""
 
 import pytest
-from mmsegmentation_files import build, write
+import torch
+from mmsegmentation_files import CONFIG, build, write
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +56,19 @@ def test_the_map_says_what_its_network_was_read_from(run, here, checkpoint):
     facts = run("compute", "--model", str(checkpoint), *images, "--json").json
     assert facts["network"]["format"] == "mmsegmentation checkpoint"
     assert facts["network"]["recognised_by"] == "the config in its meta"
+
+
+def test_hyper_parameters_of_lightning_and_broken_weights_are_shown(run, here):
+    network = build()
+    state = {f"model.{name}": tensor.clone() for name, tensor in network.state_dict().items()}
+    state["model.decode_head.conv_seg.bias"][0] = float("nan")
+    content = {
+        "state_dict": state,
+        "hyper_parameters": {"lr": 0.1, "limit": float("inf")},
+        "meta": {"cfg": CONFIG},
+    }
+    torch.save(content, "last.ckpt")
+    facts = run("inspect", "last.ckpt", "--json").json
+    assert facts["hyper_parameters"] == {"lr": 0.1, "limit": "inf"}
+    assert (facts["weights"]["not_finite_values"], facts["weights"]["not_finite_tensors"]) == (1, 1)
+    assert "hyper_parameters.lr" in run("inspect", "last.ckpt").out

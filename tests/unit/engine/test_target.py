@@ -10,8 +10,8 @@ from conftest import SmallNet, noise_images, seeded
 from torch import nn
 
 import erfscope
-from erfscope.engine.target import logits_of
 from erfscope.errors import ComputeError
+from erfscope.zoo.outputs import logits_of
 
 SIZE = (33, 49)
 LOGITS = torch.randn(2, 5, *SIZE)
