@@ -184,11 +184,13 @@ class _Machine:
             case "EMPTY_LIST" | "EMPTY_SET":
                 self.stack.append([])
             case "LIST" | "FROZENSET":
-                self.stack.append(self._to_mark())
+                items = self._to_mark()
+                self.stack.append(items)
             case "EMPTY_DICT":
                 self.stack.append(Entries())
             case "DICT":
-                self.stack.append(Entries(self._to_mark()))
+                items = self._to_mark()
+                self.stack.append(Entries(items))
             case "APPEND" | "SETITEM":
                 self._fill(self._pop(1 if opcode == "APPEND" else 2))
             case "APPENDS" | "ADDITEMS" | "SETITEMS":
