@@ -86,6 +86,7 @@ def test_a_format(run, here, example, numbers):
     assert (erfscope.load_erf("erf.h5").erf == theirs.erf).all()
 
 
+@pytest.mark.slow  # `models` counts every network's operations
 def test_they_are_listed(run, here, example):
     assert run("datasets", "--json").json["plugins"] == ["example-ramps"]
     assert "plug-ins: example-ramps" in run("datasets").out
