@@ -2,8 +2,8 @@
 
 import torch
 
-from erfscope.checkpoints.mmsegmentation.config_text import parse_config
-from erfscope.checkpoints.mmsegmentation.network import describe_config
+from erfscope.checkpoints.formats.mmsegmentation.config_text import parse_config
+from erfscope.checkpoints.formats.mmsegmentation.network import describe_config
 from erfscope.zoo.build import build_network
 
 CONFIG = """

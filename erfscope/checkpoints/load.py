@@ -1,18 +1,12 @@
-"""The front door: what `--model` and `--checkpoint` say → a network with its origin attached."""
+"""The front door: what `--model` and the options beside it say → a network with its origin attached."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from erfscope.checkpoints.blueprint import draw_from_file, draw_from_name
-from erfscope.checkpoints.matching import comparable, load_weights
-from erfscope.checkpoints.reading import file_sha256
-from erfscope.errors import CheckpointError
-from erfscope.records.network import ModelOrigin, WeightsReport
-from erfscope.zoo.build import build_network
-from erfscope.zoo.segmentor import Segmentor
-
-# Of files that hold weights: what ends so is no network's name.
-_SUFFIXES = (".ckpt", ".pt", ".pth", ".safetensors")
+from erfscope.checkpoints.request import Request
+from erfscope.checkpoints.sniff import sniff
+from erfscope.zoo.network import Network
 
 
 def load_model(
@@ -20,21 +14,27 @@ def load_model(
     *,
     checkpoint: str | Path | None = None,
     config: str | Path | None = None,
+    trust: bool = False,
     allow_partial: bool = False,
     seed: int = 0,
     **options: Any,
-) -> Segmentor:
+) -> Network:
     """Build a network of the catalogue, or the one that a checkpoint describes, and give it weights.
 
     Parameters
     ----------
     spec
-        A name from `erfscope models`, such as "deeplabv3", or an mmsegmentation checkpoint.
+        A name from `erfscope models`, such as "deeplabv3"; a checkpoint file or folder of any supported
+        format; "torchvision:NAME", "smp:FOLDER", "hf:FOLDER", "timm:NAME" (the last three also with an id
+        of the Hugging Face hub); or "package.module:function", which returns a network.
     checkpoint
         Weights for a named network (.safetensors, or torch's, read with `weights_only=True`). Without
         them it stands on random ones drawn from `seed`.
     config
-        An mmsegmentation config file for a checkpoint that holds none. It is read, never executed.
+        The description of a checkpoint that holds none: mmsegmentation's config file, or the config.json
+        of segmentation_models_pytorch or transformers. It is read, never executed.
+    trust
+        Allow what may run code of the file: exported programs, pickled modules.
     allow_partial
         Load a file that doesn't match the network well; the rest stays random.
     seed
@@ -47,7 +47,7 @@ def load_model(
 
     Returns
     -------
-    Segmentor
+    Network
         Maps a normalised (N, 3, H, W) float32 tensor to logits (N, K, H, W); in eval mode, on the CPU;
         `.origin` is its `ModelOrigin`.
 
@@ -56,35 +56,15 @@ def load_model(
     NetworkError, CheckpointError
         What can't be built, read or matched.
     """
-    chosen = {name: value for name, value in options.items() if value is not None}
-    if Path(spec).is_file() or Path(spec).suffix in _SUFFIXES:
-        if checkpoint is not None:
-            raise CheckpointError(f"{spec} is a checkpoint itself; leave --checkpoint out")
-        source: Path | None = Path(spec)
-        blueprint = draw_from_file(Path(spec), None if config is None else Path(config), chosen)
-    else:
-        if config is not None:
-            raise CheckpointError("--config describes a checkpoint; name that by --model FILE")
-        source = None if checkpoint is None else Path(checkpoint)
-        blueprint = draw_from_name(spec, source, chosen)
-    network = build_network(blueprint.description, seed=seed)
-    if source is None or blueprint.content is None:
-        report = WeightsReport("random", seed=seed, missing=tuple(comparable(network.state_dict())))
-    else:
-        report = load_weights(
-            network,
-            blueprint.content.state,
-            str(source),
-            file_sha256(source),
-            strict=blueprint.described,
-            allow_partial=allow_partial,
-        )
-    network.origin = ModelOrigin(
-        blueprint.name,
-        blueprint.options,
-        report,
-        trained_with=blueprint.trained_with,
-        parts=blueprint.description.summary(),
-        training=blueprint.training,
+    request = Request(
+        spec=spec,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        config=None if config is None else Path(config),
+        trust=trust,
+        allow_partial=allow_partial,
+        seed=seed,
+        options={name: value for name, value in options.items() if value is not None},
     )
+    reader = import_module(f"erfscope.checkpoints.formats.{sniff(request).format}")
+    network: Network = reader.read(request)
     return network

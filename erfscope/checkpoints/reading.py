@@ -34,6 +34,8 @@ class Checkpoint:
 
     Attributes
     ----------
+    path
+        The file.
     state
         The network's tensors, under names without the prefixes of wrappers.
     meta
@@ -43,6 +45,7 @@ class Checkpoint:
         The names that lead to the tensors in the file, as in "state_dict"; "" where they are outermost.
     """
 
+    path: Path
     state: StateDict
     meta: Mapping[str, Any]
     nested_under: str
@@ -70,7 +73,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not state:
         raise CheckpointError(f"{path} holds no tensors under names; expected a network's state dict")
     _refuse_unusual(state, path)
-    return Checkpoint(state, plain_entries(_entries(outermost.get("meta"))), nested_under)
+    return Checkpoint(path, state, plain_entries(_entries(outermost.get("meta"))), nested_under)
 
 
 def file_sha256(path: Path) -> str:

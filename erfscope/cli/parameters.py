@@ -121,7 +121,7 @@ def _add_network(command: Callable[..., None], *, required: bool) -> Callable[..
     model = click.option(
         "--model",
         required=required,
-        help="A network ('erfscope models' lists them), or mmsegmentation's .pth.",
+        help="A network ('erfscope models' lists them), a checkpoint, torchvision:, smp:, hf: or timm:NAME.",
     )
     for decorate in reversed((model, *_NETWORK_OPTIONS)):
         gather = decorate(gather)
@@ -130,7 +130,7 @@ def _add_network(command: Callable[..., None], *, required: bool) -> Callable[..
 
 _NETWORK_OPTIONS = (
     click.option(
-        "--config", type=click.Path(path_type=Path), help="mmsegmentation's config of a .pth without one."
+        "--config", type=click.Path(path_type=Path), help="Description of a checkpoint without one."
     ),
     click.option(
         "--checkpoint",
@@ -138,6 +138,7 @@ _NETWORK_OPTIONS = (
         help="Weights (.pth, .safetensors).  [default: random]",
     ),
     click.option("--allow-partial", is_flag=True, help="Take weights that match less than 95 %."),
+    click.option("--trust", is_flag=True, help="Allow a file that may run code when it is loaded."),
     click.option("--backbone", help="resnet50-v1c, swin-t, …; 'erfscope models' lists them."),
     click.option("--output-stride", type=int, help="8, 16 or 32; also of a .pth trained at another."),
     click.option("--rates", type=INTEGERS, help="Atrous rates of the head, such as 6,12,18."),
@@ -150,6 +151,6 @@ _NETWORK_OPTIONS = (
     ),
 )
 _NETWORK = (
-    "model", "config", "checkpoint", "allow_partial", "backbone", "output_stride", "rates", "num_classes",
-    "align_corners", "multi_grid", "separable",
+    "model", "config", "checkpoint", "allow_partial", "trust", "backbone", "output_stride", "rates",
+    "num_classes", "align_corners", "multi_grid", "separable",
 )  # fmt: skip

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from erfscope.errors import ComputeError
 
 TARGETS = ("logits", "predicted", "margin")
+# What networks call their logits, the surest first.
+_LOGITS = ("out", "logits", "main", "pred", "preds", "prediction", "semantic", "seg", "output", "x")
 
 
 @dataclass(frozen=True)
@@ -87,30 +89,50 @@ def check_target(target: Target, values: int, *, layer: str | None) -> None:
         raise ComputeError("the margin needs at least two classes; this network has one logit")
 
 
-def logits_of(output: Any) -> torch.Tensor:
-    """Find the main logits (N, K, h, w) in what a network returns.
+def logits_of(output: Any, size: tuple[int, int]) -> torch.Tensor:
+    """Find the main logits (N, K, h, w) in what a network returns for images of `size`, (H, W).
 
-    A tensor is taken as it is, `out` or `logits` from a mapping or an object, the first of a sequence.
+    A tensor is taken as it is; of a mapping or an object what is called `out`, `logits` or the like, else
+    its only map; of a sequence the first map, where networks with side outputs have their main one. A map
+    whose middle axes, not its last ones, have the image's proportions has its channels last: they are moved.
 
     Raises
     ------
     ComputeError
         There is no such tensor, or it has no height and width.
     """
-    found = output
-    if isinstance(output, Mapping):
-        found = output.get("out", output.get("logits"))
-    elif isinstance(output, (tuple, list)):
-        found = output[0] if output else None
-    elif not isinstance(output, torch.Tensor):
-        found = getattr(output, "logits", None)
+    found = _main(output)
     if not isinstance(found, torch.Tensor) or found.ndim != 4:
         got = f"shape {list(found.shape)}" if isinstance(found, torch.Tensor) else type(output).__name__
         raise ComputeError(
             f"the network returned {got}; expected logits (N, K, h, w): wrap it in a module that returns "
             "them, or give a layer as the unit"
         )
+    _, first, middle, last = found.shape
+    if not _proportional((middle, last), size) and _proportional((first, middle), size):
+        return found.permute(0, 3, 1, 2)
     return found
+
+
+def _main(output: Any) -> Any:
+    if isinstance(output, (tuple, list)):
+        return next((each for each in map(_main, output) if isinstance(each, torch.Tensor)), None)
+    if isinstance(output, torch.Tensor) or output is None:
+        return output
+    named = output if isinstance(output, Mapping) else getattr(output, "__dict__", {})
+    name = next((name for name in _LOGITS if isinstance(named.get(name), torch.Tensor)), None)
+    if name is not None:
+        return named[name]
+    maps = [value for value in named.values() if isinstance(value, torch.Tensor) and value.ndim == 4]
+    return maps[0] if len(maps) == 1 else None
+
+
+def _proportional(shape: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Say whether a map of that height and width may be one of the image, at some stride."""
+    height, width = (length / side for length, side in zip(shape, size, strict=True))
+    # A side is rounded to a whole number of cells, and padding may add another.
+    slack = min(2 / min(shape), 0.25)
+    return abs(height / width - 1) <= slack
 
 
 def unit_map(model: nn.Module, images: torch.Tensor, layer: str | None, *, resize: bool) -> torch.Tensor:
@@ -120,7 +142,7 @@ def unit_map(model: nn.Module, images: torch.Tensor, layer: str | None, *, resiz
     feature map is returned as it is.
     """
     if layer is None:
-        logits = logits_of(model(images))
+        logits = logits_of(model(images), (images.shape[-2], images.shape[-1]))
         if resize and logits.shape[-2:] != images.shape[-2:]:
             logits = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
         return logits

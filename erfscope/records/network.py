@@ -85,7 +85,9 @@ class ModelOrigin:
     trained_with
         The options of its training that were overridden.
     parts
-        The description from which it was built.
+        The description from which it was built; empty for another library's network.
+    format, recognised_by
+        What it was read from, and what told so.
     """
 
     name: str
@@ -94,3 +96,5 @@ class ModelOrigin:
     trained_with: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingFacts = TrainingFacts()
+    format: str = ""
+    recognised_by: str = ""

@@ -163,6 +163,8 @@ def _describe_model(model: nn.Module) -> dict[str, Any]:
         origin = ModelOrigin(type(model).__name__, {}, WeightsReport("as given"))
     network = {
         "name": origin.name,
+        "format": origin.format,
+        "recognised_by": origin.recognised_by,
         "options": dict(origin.options),
         "trained_with": dict(origin.trained_with),
         "training": origin.training.summary(),

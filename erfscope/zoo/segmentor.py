@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
-from erfscope.records.network import ModelOrigin
 from erfscope.zoo.blocks import resize_like
+from erfscope.zoo.network import Network
 
 
-class Segmentor(nn.Module):
+class Segmentor(Network):
     """Backbone, perhaps a neck, and a head; the logits are resized bilinearly to the image's size.
 
     Parameters
@@ -24,9 +24,6 @@ class Segmentor(nn.Module):
     align_corners
         Of the final resizing (mmsegmentation sets it for its 769×769 networks).
     """
-
-    #: What the network is and where its weights come from; set by `checkpoints.load_model`.
-    origin: ModelOrigin
 
     def __init__(
         self,

@@ -8,8 +8,8 @@ import pytest
 import torch
 from golden.shared_rule import generate, generate_input, sample
 
-from erfscope.checkpoints.mmsegmentation.config_text import parse_config
-from erfscope.checkpoints.mmsegmentation.network import describe_config
+from erfscope.checkpoints.formats.mmsegmentation.config_text import parse_config
+from erfscope.checkpoints.formats.mmsegmentation.network import describe_config
 from erfscope.zoo.build import build_skeleton
 from erfscope.zoo.catalog.backbones import BACKBONES, name_backbone
 

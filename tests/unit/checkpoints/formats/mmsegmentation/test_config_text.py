@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from erfscope.checkpoints.mmsegmentation.config_text import MAX_BYTES, parse_config
+from erfscope.checkpoints.formats.mmsegmentation.config_text import MAX_BYTES, parse_config
 from erfscope.errors import CheckpointError
 
 # Each is run by Python, too, which is the second derivation of what it means.

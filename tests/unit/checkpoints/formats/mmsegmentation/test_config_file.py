@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from erfscope.checkpoints.mmsegmentation.config_file import MAX_FILES, read_config
+from erfscope.checkpoints.formats.mmsegmentation.config_file import MAX_FILES, read_config
 from erfscope.errors import CheckpointError
 
 FILES = {

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from erfscope.checkpoints.mmsegmentation.config_calls import inherited
-from erfscope.checkpoints.mmsegmentation.config_text import (
+from erfscope.checkpoints.formats.mmsegmentation.config_calls import inherited
+from erfscope.checkpoints.formats.mmsegmentation.config_text import (
     BASE,
     MAX_BYTES,
     base_assignment,
     parse_syntax,
     read_statements,
 )
-from erfscope.checkpoints.mmsegmentation.config_values import ConfigValues, refusal
+from erfscope.checkpoints.formats.mmsegmentation.config_values import ConfigValues, refusal
 from erfscope.checkpoints.plain import NotPlainError, plain_copy
 from erfscope.errors import CheckpointError
 

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import MutableMapping
 from typing import Any
 
-from erfscope.checkpoints.mmsegmentation.config_values import WRONG, ConfigValues, refusal
+from erfscope.checkpoints.formats.mmsegmentation.config_values import WRONG, ConfigValues, refusal
 from erfscope.checkpoints.plain import NotPlainError, plain_copy
 from erfscope.errors import CheckpointError
 

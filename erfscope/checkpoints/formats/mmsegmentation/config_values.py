@@ -12,7 +12,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from erfscope.checkpoints.mmsegmentation.config_calls import (
+from erfscope.checkpoints.formats.mmsegmentation.config_calls import (
     FUNCTIONS,
     METHODS,
     Inherited,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from erfscope.checkpoints.mmsegmentation.config_text import parse_config
-from erfscope.checkpoints.mmsegmentation.facts import read_facts
+from erfscope.checkpoints.formats.mmsegmentation.config_text import parse_config
+from erfscope.checkpoints.formats.mmsegmentation.facts import read_facts
 from erfscope.records.network import TrainingFacts
 
 NEW = """

@@ -1,0 +1,55 @@
+"""What is asked for: the words after `--model` and beside it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from erfscope.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `load_model` was asked for; the attributes are its arguments.
+
+    `options` holds only those that were given.
+    """
+
+    spec: str
+    checkpoint: Path | None = None
+    config: Path | None = None
+    trust: bool = False
+    allow_partial: bool = False
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """The spec as a path."""
+        return Path(self.spec)
+
+    @property
+    def name(self) -> str:
+        """The spec without its library: `Unet` of `smp:Unet`."""
+        return self.spec.partition(":")[2]
+
+    def refuse_options(self, reason: str, *, but: Iterable[str] = ()) -> None:
+        """Refuse every option except some: `CheckpointError` with what can't be changed, and why."""
+        for option in self.options:
+            if option not in but:
+                raise CheckpointError(f"{self.spec}: --{option.replace('_', '-')} can't be changed: {reason}")
+
+    def refuse_config(self, reason: str) -> None:
+        """Refuse `--config`."""
+        if self.config is not None:
+            raise CheckpointError(f"{self.spec}: --config has no meaning here: {reason}")
+
+    def refuse_checkpoint(self, reason: str) -> None:
+        """Refuse `--checkpoint`."""
+        if self.checkpoint is not None:
+            raise CheckpointError(f"{self.spec}: leave --checkpoint out: {reason}")
+
+    def demand_trust(self, path: Path, danger: str) -> None:
+        """Refuse what may run code unless the user said `--trust`."""
+        if not self.trust:
+            raise CheckpointError(f"{path} {danger}; --trust allows it, if you know where it comes from")

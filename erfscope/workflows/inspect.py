@@ -1,0 +1,69 @@
+"""What a checkpoint is: its format, its network, what it was trained on, and how well its weights fit."""
+
+from typing import Any
+
+from erfscope.checkpoints.load import load_model
+from erfscope.errors import ComputeError
+from erfscope.workflows.predict import predict_fov
+from erfscope.zoo.network import Network
+
+USUAL_SIZE = (512, 512)  # px: at which a network without a crop of its own is captured
+
+
+def inspect_network(spec: str, **options: Any) -> dict[str, Any]:
+    """Load a network and tell what is known of it.
+
+    Stride and rates are those that the network's graph shows; where it can't be captured, those that its
+    description names.
+
+    Parameters
+    ----------
+    spec, **options
+        Of `load_model`.
+
+    Returns
+    -------
+    dict
+        spec, format and recognised_by, network, backbone, num_classes, output_stride, read_stride, rates,
+        crop_size (H, W), mean and std (R, G, B in 0 to 1), channel_order, classes, parameters, the weights
+        report, and flags. None for what isn't known.
+
+    Raises
+    ------
+    CheckpointError, NetworkError
+        As `load_model`.
+    """
+    network = load_model(spec, **options)
+    origin = network.origin
+    training = origin.training
+    graph, flags = _graph_facts(network)
+    described = dict(origin.options)
+    return {
+        "spec": spec,
+        "format": origin.format,
+        "recognised_by": origin.recognised_by,
+        "network": origin.name,
+        "backbone": described.get("backbone"),
+        "num_classes": described.get("num_classes"),
+        "output_stride": graph.get("output_stride") or described.get("output_stride"),
+        "read_stride": graph.get("read_stride"),
+        "rates": list(graph.get("rates") or described.get("rates") or ()),
+        "crop_size": training.crop_size,
+        "mean": training.mean,
+        "std": training.std,
+        "channel_order": training.channel_order,
+        "classes": list(training.classes),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "weights": origin.weights.summary(),
+        "trained_with": dict(origin.trained_with),
+        "flags": flags,
+    }
+
+
+def _graph_facts(network: Network) -> tuple[dict[str, Any], list[str]]:
+    size = network.origin.training.crop_size or USUAL_SIZE
+    try:
+        prediction = predict_fov(network, size)
+    except ComputeError as error:
+        return {}, [f"stride and rates are not read from the graph: {error}"]
+    return prediction.summary(), list(prediction.flags)
