@@ -10,6 +10,9 @@ from erfscope.measure.jackknife import MIN_GROUPS, delete_a_group_stderr, studen
 from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
 from erfscope.records.arrays import FloatArray
 
+# What a replicate doesn't repeat (the search, the cells, which rings there are) is missing in its spread:
+# with this, 95 % intervals of 44 maps of 16 images held the value of 128 others in 93 % of the cases.
+NOT_REPEATED = 1.1
 # Shares of a blob's FWHM, see `systematic_bound`.
 EXACT_SHAPE, OVERLAP, BORDER, BORDER_REACH = 0.015, 0.008, 0.1, 0.6
 FWHM_PER_SIGMA_SQUARED = 4.0 * np.sqrt(np.log(2.0))  # FWHM of a blob in E, by its σ in E²
@@ -55,7 +58,7 @@ def measure_errors(
         left_out.append(_lengths(fitter.again(fit, values)))
     images = np.ones(count) if images_per_group is None else np.array([images_per_group[i] for i in filled])
     errors = delete_a_group_stderr(_lengths(fit), np.array(left_out), images / images.sum())
-    *rings, across, width, end_to_end = (float(error) for error in errors)
+    *rings, across, width, end_to_end = (float(error) for error in NOT_REPEATED * errors)
     return StarErrors(tuple(rings), across, width, end_to_end, count)
 
 

@@ -103,8 +103,12 @@ def star_table(document: Document) -> Table:
     ]
     known = tuple(row for row in rows if row[1] != NOTHING or row[2] not in ("", NOTHING))
     errors = ("± is one standard error of the image sampling.",) if star["center_to_center_stderr_px"] else ()
-    notes = (*errors, *AGREEMENT.get(star["within_errors"], ()), *star["prediction_flags"])
+    notes = (*errors, *AGREEMENT.get(star["within_errors"], ()), *map(_sentence, star["prediction_flags"]))
     return Table("Star", ("", "measured", "predicted", "relative error"), known, notes)
+
+
+def _sentence(flag: str) -> str:
+    return f"{flag[0].upper()}{flag[1:]}."
 
 
 def ring_table(document: Document) -> Table:

@@ -26,7 +26,7 @@ def test_options_for_a_checkpoint(run, here):
     assert done.json["rates"] == [12, 24, 36]
     done = run("predict", "--model", "w.pth", "--backbone", "resnet18")
     assert done.code == 2
-    assert "only output_stride, rates, align_corners can be changed, not backbone" in done.err
+    assert "--backbone can't be changed: the file says what network it is" in done.err
 
 
 def test_settings_of_a_network(run):

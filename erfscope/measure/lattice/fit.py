@@ -68,12 +68,23 @@ class Region:
         self.cells = cut_cells(squares, center, half, min(wanted, int(np.ceil(half))))  # of at least a pixel
         self.center, self.size, self.sigma = center, squares.shape, sigma
         self.smoothing = self.cells.smoothing(SMOOTHING * sigma)
-        smooth = self.smoothing[0] @ self.cells.values @ self.smoothing[1].T
-        self.scale = float(smooth.max())
+        self.scale = float(self.smooth(self.cells.values).max())
         self.values = self.cells.values / self.scale
-        floor = 0.05 * np.quantile(smooth, 0.3) + 1e-6 * self.scale
-        weight = ((smooth + floor) / self.scale) ** -WEIGHT_POWER
-        self.weight = weight / np.sqrt(((self.values * weight) ** 2).sum())
+        self.weight = self.weigh(self.values)
+
+    def smooth(self, values: FloatArray) -> FloatArray:
+        """Smooth (rows, columns) values by some tenths of a blob."""
+        rows, columns = self.smoothing
+        smooth: FloatArray = rows @ values @ columns.T
+        return smooth
+
+    def weigh(self, values: FloatArray) -> FloatArray:
+        """Return the weight of each cell's misfit: what is bright is less sure."""
+        smooth = self.smooth(values)
+        floor = 0.05 * np.quantile(smooth, 0.3) + 1e-6 * smooth.max()
+        weight = (smooth + floor) ** -WEIGHT_POWER
+        weighed: FloatArray = weight / np.sqrt(((values * weight) ** 2).sum())
+        return weighed
 
 
 class LatticeFitter:
@@ -92,8 +103,8 @@ class LatticeFitter:
     """
 
     def __init__(self, region: Region, distances: FloatArray, sigma: float, pattern: str = "star") -> None:
-        self.center, self.values, self.weight = region.center, region.values, region.weight
-        self._smoothing = region.smoothing
+        self.region, self.center = region, region.center
+        self.values, self.weight = region.values, region.weight
         self.start, self.sigma = np.maximum(distances, sigma), sigma
         self.places = crossings(distances, pattern, region.center, region.size)
         top_bottom, left_right = (
@@ -106,7 +117,7 @@ class LatticeFitter:
 
     def fit(self) -> LatticeFit:
         """Fit, from a guess of all heights by non-negative least squares."""
-        return self._descend(self._guess(), self.values, MAX_STEPS)
+        return self._descend(self._guess(), self.values, self.weight, MAX_STEPS)
 
     def stopped(self, fitted: LatticeFit) -> bool:
         """Tell whether a ring came as far from its start as it may: it may lie farther still."""
@@ -121,9 +132,9 @@ class LatticeFitter:
         values
             (rows, columns) means of E² on the scale of the region's `values`.
         """
-        return self._descend(fitted.parameters, values, REPLICATE_STEPS)
+        return self._descend(fitted.parameters, values, self.region.weigh(values), REPLICATE_STEPS)
 
-    def _descend(self, start: FloatArray, values: FloatArray, steps: int) -> LatticeFit:
+    def _descend(self, start: FloatArray, values: FloatArray, weight: FloatArray, steps: int) -> LatticeFit:
         """Levenberg and Marquardt's steps within bounds, through the normal equations.
 
         There are some forty parameters and ten thousand cells: solvers that decompose the whole Jacobian
@@ -132,11 +143,11 @@ class LatticeFitter:
         low, high = self._bounds()
         beliefs, wanted = self._beliefs(start)
         now = np.clip(start, low, high)
-        misfit = self._misfit(now, values)
+        misfit = self._misfit(now, values, weight)
         cost = float((misfit**2).sum() + ((wanted - beliefs @ now) ** 2).sum())
         damping = FIRST_DAMPING
         for _ in range(steps):
-            slopes = (self.model.jacobian(now) * self.weight).reshape(len(now), -1)
+            slopes = (self.model.jacobian(now) * weight).reshape(len(now), -1)
             normal = slopes @ slopes.T + beliefs.T @ beliefs
             pull = slopes @ misfit + beliefs.T @ (wanted - beliefs @ now)
             free = ~((now <= low) & (pull < 0) | (now >= high) & (pull > 0))
@@ -144,7 +155,7 @@ class LatticeFitter:
             while damping < LAST_DAMPING:
                 step = _damped(normal, pull, free, damping)
                 there = np.clip(now + step, low, high)
-                left = self._misfit(there, values)
+                left = self._misfit(there, values, weight)
                 there_cost = float((left**2).sum() + ((wanted - beliefs @ there) ** 2).sum())
                 if there_cost < cost:
                     now, misfit, cost, damping = there, left, there_cost, max(damping / 5, 1e-9)
@@ -152,10 +163,10 @@ class LatticeFitter:
                 damping *= 5
             if before - cost < TOLERANCE * before:
                 break
-        return self._result(now, values)
+        return self._result(now, values, weight)
 
-    def _misfit(self, parameters: FloatArray, values: FloatArray) -> FloatArray:
-        misfit: FloatArray = ((values - self.model(parameters)) * self.weight).ravel()
+    def _misfit(self, parameters: FloatArray, values: FloatArray, weight: FloatArray) -> FloatArray:
+        misfit: FloatArray = ((values - self.model(parameters)) * weight).ravel()
         return misfit
 
     def heights_at(self, fitted: LatticeFit) -> FloatArray:
@@ -168,10 +179,9 @@ class LatticeFitter:
         _, heights = non_negative(columns.reshape(len(columns), -1), (self.values * self.weight).ravel())
         return np.asarray(heights[: len(self.places)])
 
-    def _result(self, parameters: FloatArray, values: FloatArray) -> LatticeFit:
+    def _result(self, parameters: FloatArray, values: FloatArray, weight: FloatArray) -> LatticeFit:
         at = self.model.layout
-        rows, columns = self._smoothing
-        left = rows @ (values - self.model(parameters)) @ columns.T * self.weight
+        left = self.region.smooth(values - self.model(parameters)) * weight
         y, x = (float(base + off) for base, off in zip(self.center, parameters[:2], strict=True))
         return LatticeFit(
             center=(y, x),
@@ -191,8 +201,8 @@ class LatticeFitter:
         guess[at.distances], guess[at.sigma], guess[at.wall] = self.start, np.log(self.sigma), WALL
         shapes = self.model.jacobian(guess)
         rings = np.unique(self.places.ring)
-        columns = [shapes[at.heights][self.places.ring == ring].sum(0) for ring in rings]
-        columns = np.array([*columns, *shapes[at.background]]) * self.weight
+        by_shape = [shapes[at.heights][self.places.ring == ring].sum(0) for ring in rings]
+        columns = np.array([*by_shape, *shapes[at.background]]) * self.weight
         _, heights = non_negative(columns.reshape(len(columns), -1), (self.values * self.weight).ravel())
         by_ring = dict(zip(rings, np.maximum(heights[: len(rings)], 1e-4), strict=True))
         guess[at.heights] = [by_ring[ring] for ring in self.places.ring]
