@@ -30,8 +30,8 @@ def screen(path: Path) -> Any:
     ------
     CheckpointError
         Reading it would take all memory or time, or it is another pickle or archive.
-    ValueError, OSError, zipfile.BadZipFile, NotImplementedError
-        It is neither, or damaged.
+    Exception
+        It is neither, or damaged: whatever Python's readers of archives and pickles raise.
     """
     try:
         outlines = _outlines(path)
@@ -53,8 +53,10 @@ def module_class(path: Path) -> str | None:
     """
     try:
         content = screen(path)
-    except (ValueError, OSError, zipfile.BadZipFile, NotImplementedError):
-        return None  # its reader says why
+    except CheckpointError:
+        raise
+    except Exception:  # no torch file, or damaged: its reader says why
+        return None
     inner = [content.get(key) for key in MODULE_UNDER] if isinstance(content, Entries) else []
     modules = [each for each in (content, *inner) if isinstance(each, Call) and _is_module(each)]
     return str(modules[0].of) if modules else None

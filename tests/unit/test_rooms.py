@@ -39,7 +39,7 @@ def test_imports_point_upward(path):
 
 def test_records_and_measurements_need_no_torch():
     for path in FILES:
-        if room(path) in ORDER[:5] + ["store", "measure", "report"]:
+        if room(path) in [*ORDER[:5], "store", "measure", "report"]:
             assert not any(name.split(".")[0] == "torch" for name in imports(path)), path
 
 

@@ -57,7 +57,9 @@ def _codes(path: Path) -> Iterator[tuple[str, str]]:
                     if member.file_size > _MAX_CODE:
                         raise CheckpointError(f"{path}: {member.filename} is too long for a network's code")
                     yield member.filename, archive.read(member).decode()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # of zipfile, zlib, struct: whatever a damaged archive makes them raise
         reason = " ".join(str(error).split())[:120]
         raise CheckpointError(
             f"{path} is cut off or damaged ({reason}); download or copy it again"
