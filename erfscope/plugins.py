@@ -13,7 +13,7 @@ import logging
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from erfscope.errors import PluginError
+from erfscope.errors import PluginError, one_line
 
 CHECKPOINTS, NETWORKS, DATASETS = (f"erfscope.{group}" for group in ("checkpoints", "networks", "datasets"))
 
@@ -38,7 +38,7 @@ def load(group: str, name: str) -> Any:
         return entry.load()
     except (Exception, SystemExit) as error:  # it is another's code
         raise PluginError(
-            f"{describe(entry)} can't be imported ({_one_line(error)}); mend or remove it"
+            f"{describe(entry)} can't be imported ({one_line(error)}); mend or remove it"
         ) from error
 
 
@@ -61,15 +61,10 @@ def report(problem: str) -> None:
 def failure(group: str, name: str, error: BaseException) -> PluginError:
     """Make one line of whatever a plug-in raised."""
     (entry, *_) = entry_points(group=group, name=name)
-    return PluginError(f"{describe(entry)} failed ({_one_line(error)}); mend or remove it")
+    return PluginError(f"{describe(entry)} failed ({one_line(error)}); mend or remove it")
 
 
 def describe(entry: EntryPoint) -> str:
     """Name a plug-in and the package that brings it."""
     package = entry.dist.name if entry.dist else "unknown"
     return f"plug-in {entry.name} ({entry.group}) of the package {package}"
-
-
-def _one_line(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
-    return text if len(text) <= 160 else text[:157] + "..."

@@ -74,6 +74,14 @@ CONFIGS = {
         },
         {},
     ),
+    "eomt_dinov3": (
+        "EomtDinov3Config",
+        {
+            "image_size": 64, "patch_size": 16, "hidden_size": 32, "intermediate_size": 64,
+            "num_hidden_layers": 4, "num_attention_heads": 2, "num_blocks": 1, "num_queries": 6,
+        },
+        {},
+    ),
     "mask2former": (
         "Mask2FormerConfig",
         {"feature_size": 32, "mask_feature_size": 32, **MASKS, **WIDTHS},
@@ -93,7 +101,7 @@ CONFIGS = {
         {"backbone_config": ("SwinConfig", SWIN)},
     ),
 }  # fmt: skip
-MASK_NETWORKS = ("eomt", "mask2former", "maskformer", "oneformer")
+MASK_NETWORKS = ("eomt", "eomt_dinov3", "mask2former", "maskformer", "oneformer")
 NUM_LABELS = 5
 
 

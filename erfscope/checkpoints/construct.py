@@ -9,13 +9,12 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from erfscope.checkpoints.library import one_line
 from erfscope.checkpoints.matching import comparable, load_weights
 from erfscope.checkpoints.naming import best_prefixes, split_by_prefix
 from erfscope.checkpoints.reading import Checkpoint, file_sha256
 from erfscope.checkpoints.request import Request
 from erfscope.checkpoints.unwrap import StateDict
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import WeightsReport
 
 # How many times a file's values a network may have that it fills in part.

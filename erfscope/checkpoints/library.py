@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 
 # Descriptions and weights that hold no code.
 _SAFE_FILES = ("*.json", "*.safetensors")
@@ -57,9 +57,3 @@ def fetch_folder(repository: str, extra: str, spec: str) -> Path:
             f"{spec} is no folder here and can't be had from the Hugging Face hub ({one_line(error)}); "
             "download it where there is a network, and give the folder"
         ) from error
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's type and its message in one line of bounded length."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
-    return text if len(text) <= 160 else text[:157] + "..."

@@ -43,7 +43,9 @@ def load_model(
         backbone, output_stride, rates, num_classes, align_corners and more, as the network has them;
         see `zoo.catalog.table.describe_network`. Without `num_classes`, a checkpoint's classifier
         decides. For a checkpoint with its config: output_stride, rates (kept the same in pixels at
-        another stride unless given) and align_corners.
+        another stride unless given) and align_corners. For torchvision and timm: pretrained, True to
+        download their own weights. For timm: head, the name of a network of the catalogue whose head
+        reads its maps. For a function: its arguments.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from erfscope.engine.borrow import borrowed
 from erfscope.engine.flops import FlopCount
 from erfscope.engine.target import unit_map
-from erfscope.errors import ComputeError
+from erfscope.errors import ComputeError, one_line
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,13 @@ def _shape_of_real_run(
     try:
         with borrowed(model, device, torch.float32), torch.no_grad():
             return _map_shape(unit_map(model, torch.zeros(1, 3, *size, device=device), layer, resize=resize))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
+    except ComputeError:
+        raise
+    except Exception as error:  # whatever a network raises at a size it does not take
+        one_input = isinstance(error, TypeError)
+        remedy = "wrap it in a module that takes images alone" if one_input else "try another size"
         raise ComputeError(
-            f"the network does not run on an image of {size[0]}×{size[1]} px ({reason}); try another size"
+            f"the network does not run on an image of {size[0]}×{size[1]} px ({one_line(error)}); {remedy}"
         ) from error
 
 

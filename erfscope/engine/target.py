@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from erfscope.errors import ComputeError
-from erfscope.zoo.outputs import logits_of
+from erfscope.zoo.outputs import channels_first, logits_of
 
 TARGETS = ("logits", "predicted", "margin")
 
@@ -92,12 +92,13 @@ def unit_map(model: nn.Module, images: torch.Tensor, layer: str | None, *, resiz
     """Run the model on (N, 3, H, W) and return the map (N, K, h, w) in which the unit lies.
 
     Low-resolution logits are resized bilinearly to the images' size unless `resize` is False; a layer's
-    feature map is returned as it is.
+    feature map is returned as it is, with its channels second.
     """
+    size = (images.shape[-2], images.shape[-1])
     if layer is None:
-        logits = logits_of(model(images), (images.shape[-2], images.shape[-1]))
-        if resize and logits.shape[-2:] != images.shape[-2:]:
-            logits = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        logits = logits_of(model(images), size)
+        if resize and logits.shape[-2:] != size:
+            logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
         return logits
     with _captured_output(model, layer) as outputs:
         model(images)
@@ -106,14 +107,20 @@ def unit_map(model: nn.Module, images: torch.Tensor, layer: str | None, *, resiz
     features = outputs[-1]
     if not isinstance(features, torch.Tensor) or features.ndim != 4:
         raise ComputeError(f"layer {layer} returns no feature map (N, C, h, w); name a layer that does")
-    return features
+    return channels_first(features, size)
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
-    """Return the submodule of that dotted name; `ComputeError` suggests the nearest names."""
+    """Return the submodule of that dotted name; `ComputeError` suggests the nearest names.
+
+    Of a network within wrappers, the names that it has without them count as well.
+    """
     layers: dict[str, nn.Module] = dict(model.named_modules())
-    if name in layers:
-        return layers[name]
+    inner, within = layers, list(model.children())
+    while name not in inner and len(within) == 1:
+        inner, within = dict(within[0].named_modules()), list(within[0].children())
+    if name in inner:
+        return inner[name]
     near = difflib.get_close_matches(name, layers, n=3)
     hint = (
         f"did you mean {' or '.join(near)}?"

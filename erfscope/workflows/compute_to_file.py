@@ -44,13 +44,14 @@ def compute_to_file(
     """
     asked = _pick(options, "root", "split", "size", "fit", "images", "seed")
     images = open_dataset(data, labels=False, **asked)
-    prepare_target(out, overwrite=overwrite, bytes_needed=bytes_for(images.size, options["replicates"]))
+    prepare_target(out, overwrite=overwrite)
     network = dict(network)
     if network["spec"] in CATALOG and network["num_classes"] is None and network["checkpoint"] is None:
         network["num_classes"] = len(images.classes) or None
     model = load_model(**network, seed=options["seed"])
     _warn_of(model.origin.weights, network["spec"], warn)
     images = _as_trained(images, model.origin.training, data, asked)
+    prepare_target(out, overwrite=overwrite, bytes_needed=bytes_for(images.size, options["replicates"]))
     choices = _pick(options, "formula", "target", "precision", "device", "batch_size", "workers", "engine")
     limits = _pick(options, "replicates", "max_skipped", "seed")
     with progress(model.origin.name, len(images)) as shown:

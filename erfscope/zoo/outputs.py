@@ -15,8 +15,8 @@ def logits_of(output: Any, size: tuple[int, int]) -> torch.Tensor:
     """Find the main logits (N, K, h, w) in what a network returns for images of `size`, (H, W).
 
     A tensor is taken as it is; of a mapping or an object what is called `out`, `logits` or the like, else
-    its only map; of a sequence the first map, where networks with side outputs have their main one. A map
-    whose middle axes, not its last ones, have the image's proportions has its channels last: they are moved.
+    its only map; of a sequence the first map, where networks with side outputs have their main one. Channels
+    that stand last are moved.
 
     Raises
     ------
@@ -30,10 +30,18 @@ def logits_of(output: Any, size: tuple[int, int]) -> torch.Tensor:
             f"the network returned {got}; expected logits (N, K, h, w): wrap it in a module that returns "
             "them, or give a layer as the unit"
         )
-    _, first, middle, last = found.shape
+    return channels_first(found, size)
+
+
+def channels_first(map_: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Return a map of images of `size`, (H, W), as (N, C, h, w).
+
+    Where its middle axes and not its last ones have the image's proportions, it is (N, h, w, C).
+    """
+    _, first, middle, last = map_.shape
     if not _proportional((middle, last), size) and _proportional((first, middle), size):
-        return found.permute(0, 3, 1, 2)
-    return found
+        return map_.permute(0, 3, 1, 2)
+    return map_
 
 
 def _main(output: Any) -> Any:

@@ -44,12 +44,13 @@ def scores(network, image):
         return F.interpolate(output.logits, size=image.shape[-2:], mode="bilinear")
     names = {
         "eomt": "Eomt",
+        "eomt_dinov3": "Eomt",
         "mask2former": "Mask2Former",
         "maskformer": "MaskFormer",
         "oneformer": "OneFormer",
     }
     processor = getattr(transformers, f"{names[kind]}ImageProcessor")()
-    sized = {"size": {"shortest_edge": 64, "longest_edge": 64}} if kind == "eomt" else {}
+    sized = {"size": {"shortest_edge": 64, "longest_edge": 64}} if kind.startswith("eomt") else {}
     (found,) = processor.post_process_semantic_segmentation(
         output, target_sizes=[tuple(image.shape[-2:])], return_segmentation_scores=True, **sized
     )
@@ -76,7 +77,7 @@ def test_logits_are_the_librarys(name, folder_of):
     assert expected.std() > 1e-3  # logits that differ from each other, or nothing is compared
     # EoMT's attention is written out here, which rounds otherwise than torch's fused one; OneFormer's scores
     # are resized by torchvision there. All others compute the same in the same order.
-    rounding = 1e-4 if name in ("eomt", "oneformer") else 0
+    rounding = 1e-4 if name in ("eomt", "eomt_dinov3", "oneformer") else 0
     torch.testing.assert_close(found, expected, rtol=rounding, atol=rounding / 10)
 
 
@@ -119,6 +120,7 @@ def test_one_unit(name, folder_of):
     [
         ("eomt", (32, 128), "--size 64x64"),  # as many patches as 64×64 has
         ("eomt", (96, 96), "--size 64x64"),
+        ("eomt_dinov3", (32, 128), "--size 64x64"),
         ("data2vec", (32, 128), "--size 64x64"),
         ("dpt", (32, 128), "one side"),
     ],

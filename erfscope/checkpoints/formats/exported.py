@@ -9,10 +9,9 @@ from torch import nn
 
 from erfscope.checkpoints.adopted import Adopted
 from erfscope.checkpoints.fixed_size import FixedSize
-from erfscope.checkpoints.library import one_line
 from erfscope.checkpoints.program import report_program
 from erfscope.checkpoints.request import Request
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import ModelOrigin, TrainingFacts
 from erfscope.zoo.network import Network
 

@@ -14,12 +14,11 @@ import torch
 from torch import nn
 
 from erfscope.checkpoints.adopted import Adopted
-from erfscope.checkpoints.library import one_line
 from erfscope.checkpoints.matching import load_weights
 from erfscope.checkpoints.preprocessing import read_preprocessing
 from erfscope.checkpoints.reading import file_sha256, read_checkpoint
 from erfscope.checkpoints.request import Request
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.zoo.network import Network
 

@@ -10,12 +10,15 @@ from torch import nn
 from erfscope.checkpoints.adopted import Adopted
 from erfscope.checkpoints.file_kind import check_file, foreign_kind
 from erfscope.checkpoints.fixed_size import FixedSize
-from erfscope.checkpoints.library import import_library, one_line
+from erfscope.checkpoints.library import import_library
 from erfscope.checkpoints.program import report_program
 from erfscope.checkpoints.request import Request
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import ModelOrigin, TrainingFacts
 from erfscope.zoo.network import Network
+
+# Of exporters, which say nothing.
+_DEFAULT_NAMES = ("", "main_graph", "torch_jit", "torch-jit-export")
 
 
 def read(request: Request) -> Network:
@@ -40,7 +43,7 @@ def read(request: Request) -> Network:
     _copy_shared_constants(model)
     network = FixedSize(_convert(model, path), sizes)
     origin = ModelOrigin(
-        model.graph.name or "ONNX graph",
+        model.graph.name if model.graph.name not in _DEFAULT_NAMES else "ONNX graph",
         _classes(model),
         report_program(network.program, path),
         training=TrainingFacts(crop_size=network.image),
@@ -137,6 +140,15 @@ def _copy_shared_constants(model: Any) -> None:
         graph.node.remove(node)
 
 
+def _take_dots_off(module: Any) -> None:
+    """Rename layers that the former exporter called as in `layer1.0`: no graph can be captured with these."""
+    for number, (node, name) in enumerate(module.mapping.items()):
+        if "." in name:
+            module.mapping[node] = f"{name.replace('.', '_')}_{number}"
+            setattr(module, module.mapping[node], getattr(module, name))
+            delattr(module, name)
+
+
 def _convert(model: Any, path: Path) -> nn.Module:
     converter = import_library("onnx2pytorch", "onnx", str(path))
     try:
@@ -148,6 +160,7 @@ def _convert(model: Any, path: Path) -> nn.Module:
             f"{path} can't be converted ({one_line(error)}); export the network it comes from by "
             "torch.export.save, or give its weights by --model NAME --checkpoint FILE"
         ) from error
+    _take_dots_off(module)
     # Of operators' indexing, at every image.
     warnings.filterwarnings("ignore", message="Using a non-tuple sequence", category=UserWarning)
     return module.float().eval()

@@ -9,11 +9,10 @@ import torch
 from torch import nn
 
 from erfscope.checkpoints.adopted import Adopted
-from erfscope.checkpoints.library import one_line
 from erfscope.checkpoints.program import report_program
 from erfscope.checkpoints.request import Request
 from erfscope.checkpoints.screen import MODULE_UNDER, module_class
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import ModelOrigin
 from erfscope.zoo.network import Network
 

@@ -8,10 +8,9 @@ import torch
 
 from erfscope.checkpoints.adopted import Adopted
 from erfscope.checkpoints.formats.torchscript_code import find_suspicious, loops_while
-from erfscope.checkpoints.library import one_line
 from erfscope.checkpoints.program import report_program
 from erfscope.checkpoints.request import Request
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import ModelOrigin
 from erfscope.zoo.network import Network
 from erfscope.zoo.outputs import logits_of

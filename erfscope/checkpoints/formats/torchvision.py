@@ -13,10 +13,10 @@ from torch import nn
 
 from erfscope.checkpoints.construct import build_filled, build_shapes, count_classes
 from erfscope.checkpoints.foreign import Foreign, under
-from erfscope.checkpoints.library import import_library, one_line
+from erfscope.checkpoints.library import import_library
 from erfscope.checkpoints.reading import Checkpoint, read_checkpoint
 from erfscope.checkpoints.request import Request
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import ModelOrigin, TrainingFacts
 from erfscope.zoo.network import Network
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from erfscope.checkpoints.formats.mmsegmentation.read import config_text, read_described
 from erfscope.checkpoints.formats.torchvision_weights import read_recognized, recognize
+from erfscope.checkpoints.likeness import likeness
 from erfscope.checkpoints.matching import nearest_entry
 from erfscope.checkpoints.reading import Checkpoint, read_checkpoint
 from erfscope.checkpoints.request import Request
@@ -50,10 +51,13 @@ def _sidecar(path: Path) -> Path | None:
 
 
 def _unknown(content: Checkpoint) -> str:
-    name, backbone, share = nearest_entry(content.state)
     path = content.path
+    unknown = f"{path} is a file of weights, which doesn't say what network it is"
+    alike = likeness(content.state, path)
+    if alike is not None:
+        return f"{unknown}; {alike}"
+    name, backbone, share = nearest_entry(content.state)
     return (
-        f"{path} is a file of weights, which doesn't say what network it is; closest in the catalogue: "
-        f"--model {name} --backbone {backbone} --checkpoint {path} ({share:.0%} match); "
-        "or give its config by --config"
+        f"{unknown}; closest in the catalogue: --model {name} --backbone {backbone} --checkpoint {path} "
+        f"({share:.0%} match); or give its config by --config"
     )

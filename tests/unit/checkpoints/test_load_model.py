@@ -149,3 +149,20 @@ def test_random_weights_say_so():
     assert (weights.source, weights.seed, weights.matched) == ("random", 3, ())
     assert weights.label == "random weights (seed 3)"
     assert weights.summary()["missing"] > 100
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["encoder.conv1.weight", "segmentation_head.0.weight"], "segmentation_models_pytorch: give its"),
+        (["segformer.encoder.block.weight"], "of transformers: give its config.json by --config"),
+        (["backbone.0.0.weight", "classifier.4.weight"], "--model torchvision:NAME --checkpoint"),
+        (["conv1.weight", "fc.weight"], "--model timm:NAME --checkpoint"),
+    ],
+)
+def test_files_of_libraries_are_told_by_their_names(names, told, tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save({name: torch.zeros(2, 2) for name in names}, path)
+    with pytest.raises(CheckpointError, match="doesn't say what network it is; its names are") as caught:
+        erfscope.load_model(str(path))
+    assert told in str(caught.value)

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from erfscope.checkpoints.library import import_library, one_line
+from erfscope.checkpoints.library import import_library
 from erfscope.checkpoints.sniff import read_json
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 
 #: What gives a class score for every position.
 PIXEL_NETWORKS = (
     "beit", "data2vec-vision", "dpt", "mobilenet_v2", "mobilevit", "mobilevitv2", "segformer", "upernet",
 )  # fmt: skip
 #: What gives masks, and a class for each.
-MASK_NETWORKS = ("eomt", "mask2former", "maskformer", "oneformer")
+MASK_NETWORKS = ("eomt", "eomt_dinov3", "mask2former", "maskformer", "oneformer")
 
 #: "the task is semantic" in CLIP's byte pairs, between its start and end: what OneFormer's own processor
 #: makes of it; zeros fill the rest.
@@ -34,6 +34,8 @@ _PARTS = {
     "decoder_config": ("detr",),
 }  # fmt: skip
 _LABELS = ("id2label", "label2id")
+# A base and a kind of rotary position embeddings.
+_MAPPINGS = ("rope_parameters",)
 # What configs take under older names, without declaring it.
 _LEGACY = {*_LABELS, "num_labels", "out_features", "out_indices", "segmentation_indices"}
 # What is for `read` to say: the class, the precision, and what a call returns.
@@ -137,9 +139,12 @@ def _refuse_timm_name(name: Any, path: Path) -> None:
 
 
 def _refuse_absurd(key: str, value: Any, path: Path) -> None:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and key in _MAPPINGS:
+        for name, entry in value.items():
+            _refuse_absurd(name, entry, path)
+    elif isinstance(value, dict):
         raise CheckpointError(f"{path}: {key} is a mapping; expected a number, a word, or a list of these")
-    if isinstance(value, list):
+    elif isinstance(value, list):
         if len(value) > _MAX_LIST:
             raise CheckpointError(f"{path}: {key} has {len(value)} entries; no network has so many")
         for entry in value:

@@ -13,7 +13,7 @@ Triple = tuple[float, float, float]
 # These take B, G, R, and no normalisation, unless the file says otherwise.
 _MOBILE = ("mobilevit", "mobilevitv2")
 # Their position embeddings are made for one size of images; others name one that means nothing.
-_WITH_POSITIONS = ("beit", "data2vec-vision", "dpt", "eomt")
+_WITH_POSITIONS = ("beit", "data2vec-vision", "dpt", "eomt", "eomt_dinov3")
 _MAX_SIDE = 10_000  # px
 _MAX_SCALE = 1e6
 _TO_UNIT = 1 / 255  # of images in 0 to 255

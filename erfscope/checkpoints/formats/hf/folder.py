@@ -4,11 +4,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from erfscope.checkpoints.library import find_folder, import_library, one_line
+from erfscope.checkpoints.library import find_folder, import_library
 from erfscope.checkpoints.reading import StateDict, read_tensors
 from erfscope.checkpoints.request import Request
 from erfscope.checkpoints.sniff import read_json
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 
 _TORCH_FILES = "pytorch_model*.bin"
 # In this order: safetensors hold nothing but tensors.

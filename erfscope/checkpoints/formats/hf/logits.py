@@ -14,7 +14,7 @@ from erfscope.records.network import ModelOrigin
 from erfscope.zoo.blocks import resize_like
 
 # Those whose position embeddings are neither resized nor computed.
-_FIXED_SIZE = ("data2vec-vision", "eomt")
+_FIXED_SIZE = ("data2vec-vision", "eomt", "eomt_dinov3")
 # Its neck takes the tokens for a square.
 _SQUARE = ("dpt",)
 # Mask2Former's image processor brings all masks to this size before it joins them.

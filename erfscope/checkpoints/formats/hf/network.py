@@ -12,9 +12,9 @@ from erfscope.checkpoints.construct import build_seeded, build_shapes, report_ra
 from erfscope.checkpoints.formats.hf.config import MASK_NETWORKS
 from erfscope.checkpoints.formats.hf.fit import count_values, refuse_poor, report_fit, show
 from erfscope.checkpoints.formats.hf.folder import Weights
-from erfscope.checkpoints.library import import_library, one_line
+from erfscope.checkpoints.library import import_library
 from erfscope.checkpoints.request import Request
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import WeightsReport
 
 _MAX_MODULES = 10_000
