@@ -1,7 +1,7 @@
 """What other packages bring: entry points of three groups, looked up when they are needed, never before.
 
 `erfscope.checkpoints`
-    An object with `recognises(request) -> str | None`, which says in words what told it, and
+    An object with `recognizes(request) -> str | None`, which says in words what told it, and
     `read(request)`, which returns a network; `request` is a `checkpoints.request.Request`.
 `erfscope.networks`
     By its name, a function of options that returns a network, or a network and its preprocessing.

@@ -266,14 +266,14 @@ FOLDERS = {
     "no room for the task": (of("oneformer", task_seq_len=3), "no room for 'the task is semantic'"),
     "a mean of two": (
         processor(do_normalize=True, image_mean=[0.5, 0.5], image_std=[1, 1, 1]),
-        "normalises 2 channels",
+        "normalizes 2 channels",
     ),
-    "a mean in words": (processor(image_mean="half", image_std=1), "normalises by 'half'"),
-    "a mean beyond all": (processor(image_mean=[float("inf")] * 3, image_std=1), "normalises by 'inf'"),
+    "a mean in words": (processor(image_mean="half", image_std=1), "normalizes by 'half'"),
+    "a mean beyond all": (processor(image_mean=[float("inf")] * 3, image_std=1), "normalizes by 'inf'"),
     "a deviation of zero": (processor(image_mean=[0, 0, 0], image_std=[0, 1, 1]), "scales images by nothing"),
     "a factor of many digits": (
         processor(rescale_factor=10**400, image_mean=0, image_std=1),
-        "normalises by",
+        "normalizes by",
     ),
     "a deep processor": (
         text("preprocessor_config.json", deep),

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from erfscope import plugins
-from erfscope.checkpoints.archive import member_names
-from erfscope.checkpoints.file_kind import check_file
+from erfscope.checkpoints.files.archive import member_names
+from erfscope.checkpoints.files.kind import check_file
+from erfscope.checkpoints.files.plain import plain_copy
+from erfscope.checkpoints.files.screen import module_class
 from erfscope.checkpoints.formats.plugin import recognize
-from erfscope.checkpoints.plain import plain_copy
 from erfscope.checkpoints.request import Request
-from erfscope.checkpoints.screen import module_class
 from erfscope.errors import CheckpointError
 from erfscope.zoo.catalog.table import CATALOG
 
@@ -30,7 +30,7 @@ class Sniffed:
     """Name of a format's reader, and what told that it is this one."""
 
     format: str
-    recognised_by: str
+    recognized_by: str
 
 
 def sniff(request: Request) -> Sniffed:
@@ -59,7 +59,7 @@ def sniff(request: Request) -> Sniffed:
         return Sniffed("factory", "module:function")
     if request.spec not in CATALOG and request.spec in plugins.names(plugins.NETWORKS):
         return Sniffed("plugin", "its name")
-    return Sniffed("catalogue", "its name")
+    return Sniffed("catalog", "its name")
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
@@ -109,7 +109,7 @@ def sniff_description(path: Path) -> Sniffed:
     if "model_type" in config or "architectures" in config:
         return Sniffed("hf", f"model_type in {path.name}")
     if isinstance(config.get("model"), dict) or "_base_" in config:
-        return Sniffed("mmsegmentation.read", f"the model of mmsegmentation in {path.name}")
+        return Sniffed("mmsegmentation", f"the model of mmsegmentation in {path.name}")
     raise CheckpointError(
         f"{path} describes no network of transformers (model_type), segmentation_models_pytorch "
         "(_model_class) or mmsegmentation (model); name the network by --model, and give this one's weights "

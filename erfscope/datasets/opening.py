@@ -68,7 +68,7 @@ def open_dataset(
     seed
         Of the subset, of random crops and of synthetic images; at least 0.
     mean, std
-        Three numbers each, for R, G, B in 0 to 1, that the samples are normalised with.
+        Three numbers each, for R, G, B in 0 to 1, that the samples are normalized with.
     channel_order
         "rgb", or "bgr" for networks that take the channels so.
     labels

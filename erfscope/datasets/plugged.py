@@ -16,7 +16,7 @@ from erfscope.errors import DatasetError, ErfscopeError, ImageError
 
 @dataclass(frozen=True, eq=False)
 class PluggedDataset:
-    """Samples of a plug-in, in its own order, which read, crop and normalise themselves.
+    """Samples of a plug-in, in its own order, which read, crop and normalize themselves.
 
     Attributes
     ----------

@@ -98,5 +98,5 @@ def _as_sample(item: Sample | SkippedImage | torch.Tensor, index: int) -> Sample
     if not isinstance(item, torch.Tensor):
         return item
     if item.ndim != 3 or item.shape[0] != 3:
-        raise ComputeError(f"image {index} has shape {list(item.shape)}; expected (3, H, W), normalised")
+        raise ComputeError(f"image {index} has shape {list(item.shape)}; expected (3, H, W), normalized")
     return Sample(item, None, f"image-{index:05d}")

@@ -59,7 +59,7 @@ class TrainingFacts:
     classes, palette
         Names, and colors (R, G, B) in 0 to 255.
     mean, std
-        Of R, G, B in 0 to 1, with which images were normalised.
+        Of R, G, B in 0 to 1, with which images were normalized.
     channel_order
         In which the network takes them: "rgb" or "bgr".
     crop_size
@@ -93,7 +93,7 @@ class ModelOrigin:
         The options of its training that were overridden.
     parts
         The description from which it was built; empty for another library's network.
-    format, recognised_by
+    format, recognized_by
         What it was read from, and what told so.
     """
 
@@ -104,4 +104,4 @@ class ModelOrigin:
     parts: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingFacts = TrainingFacts()
     format: str = ""
-    recognised_by: str = ""
+    recognized_by: str = ""

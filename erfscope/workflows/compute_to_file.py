@@ -28,7 +28,7 @@ def compute_to_file(
 ) -> ErfMap:
     """Do what `erfscope compute` says: check the target file, open everything, compute, write.
 
-    Images are cropped and normalised as the network's checkpoint says, if it does; a size that is asked
+    Images are cropped and normalized as the network's checkpoint says, if it does; a size that is asked
     for goes before its.
 
     Parameters

@@ -28,7 +28,7 @@ def inspect_network(spec: str, **options: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        spec, format and recognised_by, network, backbone, num_classes, output_stride, read_stride, rates,
+        spec, format and recognized_by, network, backbone, num_classes, output_stride, read_stride, rates,
         crop_size (H, W), mean and std (R, G, B in 0 to 1), channel_order, classes, parameters, the weights
         report, hyper-parameters that Lightning kept, and flags. None for what isn't known.
 
@@ -45,7 +45,7 @@ def inspect_network(spec: str, **options: Any) -> dict[str, Any]:
     return {
         "spec": spec,
         "format": origin.format,
-        "recognised_by": origin.recognised_by,
+        "recognized_by": origin.recognized_by,
         "network": origin.name,
         "backbone": described.get("backbone"),
         "num_classes": described.get("num_classes") or _count_classes(network),

@@ -76,7 +76,7 @@ def test_a_network_and_a_dataset(run, here, example):
 
 def test_a_format(run, here, example, numbers):
     facts = run("inspect", "w.numbers", "--json").json
-    assert (facts["format"], facts["recognised_by"]) == ("plug-in numbers", "its suffix .numbers")
+    assert (facts["format"], facts["recognized_by"]) == ("plug-in numbers", "its suffix .numbers")
     assert facts["weights"]["matched"] == 2
     assert facts["parameters"] == 2 * 3 * 25 + 2
     compute(run, "--model", "w.numbers", "--data", "example-ramps", "--images", "2")
@@ -117,12 +117,12 @@ raise RuntimeError("built for\\nanother torch")
 """
 FAILING = """
 class Reader:
-    def recognises(request): raise ValueError("no suffix")
+    def recognizes(request): raise ValueError("no suffix")
     def read(request): raise ValueError("broken\\nfile")
 def network(): return "no network"
 def dataset(): return [1, 2]
 class Eager(Reader):
-    def recognises(request): return "its name" if request.spec == "w.eager" else None
+    def recognizes(request): return "its name" if request.spec == "w.eager" else None
 """
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import erfscope
-from erfscope.checkpoints.formats.smp_config import ARCHITECTURES
-from erfscope.checkpoints.formats.smp_preprocessing import read_preprocessing
+from erfscope.checkpoints.formats.smp.config import ARCHITECTURES
+from erfscope.checkpoints.formats.smp.preprocessing import read_preprocessing
 from erfscope.errors import CheckpointError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the library itself
@@ -96,7 +96,7 @@ def test_a_saved_folder_gives_the_same_logits(name, prefix, saved):
     assert origin.weights.source == str(folder / "model.safetensors")
     assert len(origin.weights.sha256) == 64
     assert origin.format == "segmentation_models_pytorch folder"
-    assert origin.recognised_by == f"_model_class in {folder / 'config.json'}"
+    assert origin.recognized_by == f"_model_class in {folder / 'config.json'}"
     assert origin.options["num_classes"] == 4
     assert origin.options["backbone"] == OPTIONS.get(name, ("resnet18", {}))[0]
     assert not ours.training
@@ -250,7 +250,7 @@ def test_random_weights_follow_the_seed(smp):
         erfscope.load_model("smp:Unnet")
 
 
-def test_normalisation_of_every_encoder(smp):
+def test_normalization_of_every_encoder(smp):
     """The library keeps VGG's numbers in its code still, and timm its own; the others are held to these."""
     from segmentation_models_pytorch.encoders import encoders, get_preprocessing_params
     from segmentation_models_pytorch.encoders.vgg import pretrained_settings
@@ -281,7 +281,7 @@ def test_normalisation_of_every_encoder(smp):
             assert read_preprocessing(name, weights, "test").mean is not None
 
 
-def test_normalisation_from_the_config_without_a_download(saved, tmp_path, monkeypatch):
+def test_normalization_from_the_config_without_a_download(saved, tmp_path, monkeypatch):
     import huggingface_hub
 
     def refuse(*args, **kwargs):
@@ -336,7 +336,7 @@ HOSTILE = {
 def test_hostile_configs(key, saved, tmp_path, monkeypatch):
     value, message = HOSTILE[key]
     monkeypatch.setattr(
-        "erfscope.checkpoints.construct.build_seeded", lambda *_: pytest.fail("built for good")
+        "erfscope.checkpoints.fitting.construct.build_seeded", lambda *_: pytest.fail("built for good")
     )
     folder = edit(saved("Unet")[1], tmp_path / "hostile", **{key: value})
     with pytest.raises(CheckpointError, match=message) as caught:

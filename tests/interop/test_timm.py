@@ -10,7 +10,7 @@ from conftest import noise_images
 from safetensors.torch import save_file
 
 import erfscope
-from erfscope.checkpoints.formats.timm_backbone import HEADS
+from erfscope.checkpoints.formats.timm.backbone import HEADS
 from erfscope.errors import CheckpointError, ComputeError, NetworkError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the library itself
@@ -221,7 +221,7 @@ def test_stride_rates_and_width(weights):
     assert (origin.options["output_stride"], origin.options["rates"]) == (16, [6, 12, 18])
     wide = erfscope.load_model("timm:convnext_atto", head="deeplabv3", rates=(2, 4), output_stride=32)
     assert (wide.rates, wide.decode_head.channels) == ((2, 4), 512)
-    # As wide as over the catalogue's own ResNet-18.
+    # As wide as over the catalog's own ResNet-18.
     narrow = erfscope.load_model("timm:resnet18", head="deeplabv3plus")
     ours = erfscope.load_model("deeplabv3plus", backbone="resnet18")
     shapes = [{n: t.shape for n, t in each.decode_head.state_dict().items()} for each in (narrow, ours)]
@@ -296,7 +296,7 @@ def test_timms_own_weights(options, weights, monkeypatch):
     assert bool(report.missing) == bool(options)
 
 
-def test_normalisation_is_of_the_tag():
+def test_normalization_is_of_the_tag():
     facts = erfscope.load_model(f"timm:{TINY_VIT}.augreg_in21k").origin.training
     assert (facts.mean, facts.std, facts.crop_size) == (*INCEPTION, (224, 224))
     assert erfscope.load_model("timm:resnet18", head="fcn").origin.training.crop_size is None
@@ -324,7 +324,7 @@ def test_a_folder_that_timm_saved(folder, monkeypatch):
     ours = erfscope.load_model(f"timm:{path}")
     image = torch.randn(1, 3, 64, 64)
     assert torch.equal(run(ours, image), run(theirs, image))
-    assert ours.origin.recognised_by == f"architecture in {path / 'config.json'}"
+    assert ours.origin.recognized_by == f"architecture in {path / 'config.json'}"
     assert ours.origin.weights.source == str(path / "model.safetensors")
     assert ours.origin.training.mean == (0.1, 0.2, 0.3)
     backbone = erfscope.load_model(f"timm:{path}", head="fcn")

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 import erfscope
-from erfscope.checkpoints.formats.torchvision import NETWORKS
+from erfscope.checkpoints.formats.torchvision.read import NETWORKS
 from erfscope.errors import CheckpointError
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -145,14 +145,14 @@ def test_a_download_that_would_run_code(torchvision, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["deeplabv3_resnet50", "deeplabv3_resnet101", "fcn_resnet50", "fcn_resnet101"]
 )
-def test_a_bare_state_dict_is_recognised(name, theirs, tmp_path):
+def test_a_bare_state_dict_is_recognized(name, theirs, tmp_path):
     network = theirs(name)
     save_file(network.state_dict(), tmp_path / "w.safetensors")
     kind, backbone = name.split("_")
     ours = erfscope.load_model(str(tmp_path / "w.safetensors"))
     origin = ours.origin
     assert (origin.name, origin.format) == (f"torchvision-{kind}", "torchvision state dict")
-    assert origin.recognised_by == f"all its tensors, which are those of torchvision-{kind} on {backbone}"
+    assert origin.recognized_by == f"all its tensors, which are those of torchvision-{kind} on {backbone}"
     assert (origin.options["backbone"], origin.options["num_classes"]) == (backbone, 5)
     assert (origin.weights.missing, origin.weights.unexpected) == ((), ())
     image = torch.randn(1, 3, 65, 97)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from transformers_networks import CONFIGS, MASK_NETWORKS, NUM_LABELS, make_config, make_network
 
 import erfscope
-from erfscope.checkpoints.matching import comparable
+from erfscope.checkpoints.fitting.matching import comparable
 from erfscope.errors import ComputeError
 
 SIZE = (64, 64)

@@ -211,7 +211,7 @@ PROCESSORS = {
     "segformer": ("SegformerImageProcessor", {}),
     "no mean": ("SegformerImageProcessor", {"do_normalize": False}),
     "0 to 255": ("SegformerImageProcessor", {"do_normalize": False, "do_rescale": False}),
-    "0 to 255, normalised": ("SegformerImageProcessor", {"do_rescale": False, "image_mean": [120, 110, 100],
+    "0 to 255, normalized": ("SegformerImageProcessor", {"do_rescale": False, "image_mean": [120, 110, 100],
                                                        "image_std": [60, 50, 40]}),
     "another factor": ("BeitImageProcessor", {"rescale_factor": 1 / 127.5, "do_center_crop": False}),
     "mobilevit": ("MobileViTImageProcessor", {"do_center_crop": False}),
@@ -221,7 +221,7 @@ PROCESSORS = {
 
 
 @pytest.mark.parametrize("name", PROCESSORS)
-def test_normalisation_is_the_image_processors(name, torchvision, tmp_path):
+def test_normalization_is_the_image_processors(name, torchvision, tmp_path):
     import transformers
 
     kind, options = PROCESSORS[name]

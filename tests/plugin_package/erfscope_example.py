@@ -26,7 +26,7 @@ class Blur(nn.Module):
 
 
 def blur(channels=4):
-    """The network `example-blur`: it says how its images are to be normalised."""
+    """The network `example-blur`: it says how its images are to be normalized."""
     preprocessing = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25), "size": 48}
     return Blur(channels), preprocessing
 
@@ -35,7 +35,7 @@ class NumbersFile:
     """The format of `.numbers` files: one list of weights a name, as JSON."""
 
     @staticmethod
-    def recognises(request):
+    def recognizes(request):
         return "its suffix .numbers" if request.path.suffix == ".numbers" else None
 
     @staticmethod

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.checkpoints.adopted import Adopted
-from erfscope.checkpoints.fixed_size import FixedSize
-from erfscope.checkpoints.program import report_program
+from erfscope.checkpoints.fitting.program import report_program
 from erfscope.checkpoints.request import Request
+from erfscope.checkpoints.wrappers.adopted import Adopted
+from erfscope.checkpoints.wrappers.fixed_size import FixedSize
 from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import ModelOrigin, TrainingFacts
 from erfscope.zoo.network import Network
@@ -51,7 +51,7 @@ def read(request: Request) -> Network:
         report_program(network.program, path),
         training=TrainingFacts(crop_size=network.image),
         format="exported program",
-        recognised_by="the exported program inside",
+        recognized_by="the exported program inside",
     )
     return Adopted(network, origin)
 

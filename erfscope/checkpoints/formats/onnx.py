@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from erfscope.checkpoints.adopted import Adopted
-from erfscope.checkpoints.file_kind import check_file, foreign_kind
-from erfscope.checkpoints.fixed_size import FixedSize
+from erfscope.checkpoints.files.kind import check_file, foreign_kind
+from erfscope.checkpoints.fitting.program import report_program
 from erfscope.checkpoints.library import import_library
-from erfscope.checkpoints.program import report_program
 from erfscope.checkpoints.request import Request
+from erfscope.checkpoints.wrappers.adopted import Adopted
+from erfscope.checkpoints.wrappers.fixed_size import FixedSize
 from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import ModelOrigin, TrainingFacts
 from erfscope.zoo.network import Network
@@ -48,7 +48,7 @@ def read(request: Request) -> Network:
         report_program(network.program, path),
         training=TrainingFacts(crop_size=network.image),
         format="ONNX file",
-        recognised_by="its suffix",
+        recognized_by="its suffix",
     )
     return Adopted(network, origin)
 

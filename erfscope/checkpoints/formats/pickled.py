@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.checkpoints.adopted import Adopted
-from erfscope.checkpoints.program import report_program
+from erfscope.checkpoints.files.screen import MODULE_UNDER, module_class
+from erfscope.checkpoints.fitting.program import report_program
 from erfscope.checkpoints.request import Request
-from erfscope.checkpoints.screen import MODULE_UNDER, module_class
+from erfscope.checkpoints.wrappers.adopted import Adopted
 from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import ModelOrigin
 from erfscope.zoo.network import Network
@@ -38,7 +38,7 @@ def read(request: Request) -> Network:
         options,
         report_program(network, path),
         format="pickled module",
-        recognised_by=f"the class {name} in its pickle",
+        recognized_by=f"the class {name} in its pickle",
     )
     return Adopted(network, origin)
 

@@ -5,10 +5,10 @@ from typing import Any
 from torch import nn
 
 from erfscope import plugins
-from erfscope.checkpoints.adopted import Adopted
-from erfscope.checkpoints.formats.factory import construct
-from erfscope.checkpoints.program import report_program
+from erfscope.checkpoints.fitting.program import report_program
+from erfscope.checkpoints.formats.factory.read import construct
 from erfscope.checkpoints.request import Request
+from erfscope.checkpoints.wrappers.adopted import Adopted
 from erfscope.errors import ErfscopeError, PluginError
 from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.zoo.network import Network
@@ -18,7 +18,7 @@ def recognize(request: Request) -> tuple[str, Any, str] | None:
     """Return the name of the plug-in that takes a request, itself, and what told it; None if none does."""
     for name, reader in plugins.load_all(plugins.CHECKPOINTS).items():
         try:
-            words = reader.recognises(request)
+            words = reader.recognizes(request)
         except Exception as error:  # another's code, and this file may be none of its business
             plugins.report(str(plugins.failure(plugins.CHECKPOINTS, name, error)))
             continue
@@ -28,7 +28,7 @@ def recognize(request: Request) -> tuple[str, Any, str] | None:
 
 
 def read(request: Request) -> Network:
-    """Let the plug-in read that recognised the request, or build the network that one brings by its name.
+    """Let the plug-in read that recognized the request, or build the network that one brings by its name.
 
     Raises
     ------
@@ -55,4 +55,4 @@ def read(request: Request) -> Network:
 
 def _origin(network: nn.Module, request: Request, plugin: str, words: str) -> ModelOrigin:
     report = report_program(network, request.path) if request.path.is_file() else WeightsReport("as given")
-    return ModelOrigin(type(network).__name__, {}, report, format=f"plug-in {plugin}", recognised_by=words)
+    return ModelOrigin(type(network).__name__, {}, report, format=f"plug-in {plugin}", recognized_by=words)

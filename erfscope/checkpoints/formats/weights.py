@@ -5,11 +5,11 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from erfscope.checkpoints.formats.mmsegmentation.read import config_text, read_described
-from erfscope.checkpoints.formats.torchvision_weights import read_recognized, recognize
-from erfscope.checkpoints.likeness import likeness
-from erfscope.checkpoints.matching import nearest_entry
-from erfscope.checkpoints.reading import Checkpoint, read_checkpoint
+from erfscope.checkpoints.files.reading import Checkpoint, read_checkpoint
+from erfscope.checkpoints.fitting.likeness import likeness
+from erfscope.checkpoints.fitting.matching import nearest_entry
+from erfscope.checkpoints.formats.mmsegmentation import config_text, read_described
+from erfscope.checkpoints.formats.torchvision.weights import read_recognized, recognize
 from erfscope.checkpoints.request import Request
 from erfscope.checkpoints.sniff import sniff_description
 from erfscope.errors import CheckpointError
@@ -58,6 +58,6 @@ def _unknown(content: Checkpoint) -> str:
         return f"{unknown}; {alike}"
     name, backbone, share = nearest_entry(content.state)
     return (
-        f"{unknown}; closest in the catalogue: --model {name} --backbone {backbone} --checkpoint {path} "
+        f"{unknown}; closest in the catalog: --model {name} --backbone {backbone} --checkpoint {path} "
         f"({share:.0%} match); or give its config by --config"
     )

@@ -109,7 +109,7 @@ def test_a_poor_match_is_refused_and_the_nearest_network_named(state, tmp_path):
     message = str(caught.value)
     assert "missing backbone." in message
     assert "unexpected " in message
-    assert "closest in the catalogue: --model deeplabv3 --backbone resnet18-v1c" in message
+    assert "closest in the catalog: --model deeplabv3 --backbone resnet18-v1c" in message
     assert "--allow-partial" in message
     assert "\n" not in message
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from erfscope.checkpoints.outline import Call, Entries, Items, read_outline
-from erfscope.checkpoints.reading import read_checkpoint
-from erfscope.checkpoints.screen import module_class
+from erfscope.checkpoints.files.outline import Call, Entries, Items, read_outline
+from erfscope.checkpoints.files.reading import read_checkpoint
+from erfscope.checkpoints.files.screen import module_class
 
 Point = namedtuple("Point", "x y")
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel
 
-from erfscope.checkpoints.reading import read_checkpoint
+from erfscope.checkpoints.files.reading import read_checkpoint
 from erfscope.errors import CheckpointError
 
 

@@ -28,7 +28,7 @@ def test_a_config_beside_the_file(name, weights, described):
     origin = erfscope.load_model(str(weights)).origin
     assert (origin.name, origin.options["rates"]) == ("deeplabv3", [6, 12, 18])
     assert origin.training.crop_size == (64, 96)
-    assert origin.recognised_by == f"the config in {weights.with_name(name)}"
+    assert origin.recognized_by == f"the config in {weights.with_name(name)}"
     assert origin.weights.missing == ()
 
 

@@ -10,7 +10,7 @@ from erfscope.records.network import TrainingFacts
 
 Triple = tuple[float, float, float]
 
-# These take B, G, R, and no normalisation, unless the file says otherwise.
+# These take B, G, R, and no normalization, unless the file says otherwise.
 _MOBILE = ("mobilevit", "mobilevitv2")
 # Their position embeddings are made for one size of images; others name one that means nothing.
 _WITH_POSITIONS = ("beit", "data2vec-vision", "dpt", "eomt", "eomt_dinov3")
@@ -31,7 +31,7 @@ def read_facts(folder: Path, config: Any) -> TrainingFacts:
     mobile = config.model_type in _MOBILE
     if settings:
         settings = {"do_normalize": not mobile, "do_flip_channel_order": mobile, **settings}
-    mean, std = _normalisation(settings, path) or (None, None)
+    mean, std = _normalization(settings, path) or (None, None)
     own_size = size_of(config.image_size) if config.model_type in _WITH_POSITIONS else None
     return TrainingFacts(
         classes=_classes(config.id2label),
@@ -62,7 +62,7 @@ def _image_processor(folder: Path) -> tuple[Path, Mapping[str, Any]]:
     return path, settings if isinstance(settings, dict) else {}
 
 
-def _normalisation(settings: Mapping[str, Any], path: Path) -> tuple[Triple, Triple] | None:
+def _normalization(settings: Mapping[str, Any], path: Path) -> tuple[Triple, Triple] | None:
     """Mean and std of R, G, B in 0 to 1, whatever range the network takes; None if it isn't told.
 
     With a pixel v in 0 to 1, factor f and s = 255 f: (255 f v − m) / d = (v − m/s) / (d/s).
@@ -83,14 +83,14 @@ def _normalisation(settings: Mapping[str, Any], path: Path) -> tuple[Triple, Tri
 def _triple(value: Any, path: Path) -> Triple:
     values = value if isinstance(value, list) else [value] * 3
     if len(values) != 3:
-        raise CheckpointError(f"{path} normalises {len(values)} channels; expected three, R, G, B")
+        raise CheckpointError(f"{path} normalizes {len(values)} channels; expected three, R, G, B")
     red, green, blue = (_number(each, path) for each in values)
     return red, green, blue
 
 
 def _number(value: Any, path: Path) -> float:
     if type(value) not in (int, float) or not abs(value) < _MAX_SCALE:  # nor is "not a number"
-        raise CheckpointError(f"{path} normalises by {str(value)[:40]!r}; expected a usual number")
+        raise CheckpointError(f"{path} normalizes by {str(value)[:40]!r}; expected a usual number")
     return float(value)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from erfscope.checkpoints.fitting.matching import REQUIRED_SHARE, comparable, count_not_finite
 from erfscope.checkpoints.formats.hf.folder import Weights
-from erfscope.checkpoints.matching import REQUIRED_SHARE, comparable, count_not_finite
 from erfscope.errors import CheckpointError
 from erfscope.records.network import WeightsReport
 

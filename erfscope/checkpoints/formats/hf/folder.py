@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from erfscope.checkpoints.files.reading import StateDict, read_tensors
 from erfscope.checkpoints.library import find_folder, import_library
-from erfscope.checkpoints.reading import StateDict, read_tensors
 from erfscope.checkpoints.request import Request
 from erfscope.checkpoints.sniff import read_json
 from erfscope.errors import CheckpointError, one_line

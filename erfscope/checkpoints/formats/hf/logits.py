@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from erfscope.checkpoints.foreign import Foreign, Pick
 from erfscope.checkpoints.formats.hf.config import MASK_NETWORKS, SEMANTIC_TASK
 from erfscope.checkpoints.formats.hf.facts import size_of
+from erfscope.checkpoints.wrappers.foreign import Foreign, Pick
 from erfscope.errors import ComputeError
 from erfscope.records.network import ModelOrigin
 from erfscope.zoo.blocks import resize_like
@@ -41,7 +41,7 @@ class Pretrained(Foreign):
         _fix_masking(network)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Normalised image (N, 3, H, W) → logits (N, K, H, W); `ComputeError` for a size it doesn't take."""
+        """Map normalized images (N, 3, H, W) to logits (N, K, H, W); `ComputeError` for a size it doesn't take."""
         _refuse_size(self.config, (image.shape[-2], image.shape[-1]))
         task = () if self.task is None else (self.task.expand(len(image), -1),)
         return resize_like(self.pick(self.network(image, *task)), image, align_corners=self.align_corners)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_module_registration_hook
 
-from erfscope.checkpoints.construct import build_seeded, build_shapes, report_random
+from erfscope.checkpoints.fitting.construct import build_seeded, build_shapes, report_random
 from erfscope.checkpoints.formats.hf.config import MASK_NETWORKS
 from erfscope.checkpoints.formats.hf.fit import count_values, refuse_poor, report_fit, show
 from erfscope.checkpoints.formats.hf.folder import Weights

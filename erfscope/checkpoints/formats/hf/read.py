@@ -4,20 +4,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from erfscope.checkpoints.files.reading import Checkpoint
 from erfscope.checkpoints.formats.hf.config import backbone_of, read_config
 from erfscope.checkpoints.formats.hf.facts import read_facts
 from erfscope.checkpoints.formats.hf.folder import Weights, find_weights, locate_folder, read_weights
 from erfscope.checkpoints.formats.hf.logits import Pretrained
 from erfscope.checkpoints.formats.hf.network import build
 from erfscope.checkpoints.formats.hf.quiet import quiet
-from erfscope.checkpoints.reading import Checkpoint
 from erfscope.checkpoints.request import Request
 from erfscope.errors import CheckpointError
 from erfscope.records.network import ModelOrigin, TrainingFacts
 from erfscope.zoo.network import Network
 
 _FIXED = "the config.json says what network it is"
-# Of a config, where it has them, under the catalogue's names.
+# Of a config, where it has them, under the catalog's names.
 _OPTIONS = {"num_classes": "num_labels", "output_stride": "output_stride", "rates": "atrous_rates"}
 
 
@@ -85,6 +85,6 @@ def _network(request: Request, found: _Found) -> Network:
         report,
         training=found.training,
         format=found.form,
-        recognised_by=f"model_type in {found.path.name}",
+        recognized_by=f"model_type in {found.path.name}",
     )
     return Pretrained(network, origin)

@@ -224,7 +224,7 @@ def test_suspicious_code_runs_only_with_trust(network, tmp_path, monkeypatch):
 
 def test_sound_code_is_not_suspicious(network, tmp_path):
     """Among them dicts, lists, loops, and the operators that scripts of segmentation networks have."""
-    from erfscope.checkpoints.formats.torchscript_code import find_suspicious, loops_while
+    from erfscope.checkpoints.formats.torchscript.code import find_suspicious, loops_while
 
     for name in ("fcn", "unet", "lraspp"):
         options = {"backbone": {"fcn": "resnet18", "lraspp": "mobilenet-v3-small"}.get(name)}

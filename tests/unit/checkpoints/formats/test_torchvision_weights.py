@@ -1,4 +1,4 @@
-"""torchvision's state dicts, recognised where torchvision isn't installed."""
+"""torchvision's state dicts, recognized where torchvision isn't installed."""
 
 import sys
 
@@ -32,7 +32,7 @@ def test_every_tensor_matches(network, tmp_path):
     ours = erfscope.load_model(save(tmp_path / "w.pth", {**theirs.state_dict(), **auxiliary}))
     origin = ours.origin
     assert (origin.name, origin.format) == (name, "torchvision state dict")
-    assert origin.recognised_by == f"all its tensors, which are those of {name} on resnet50"
+    assert origin.recognized_by == f"all its tensors, which are those of {name} on resnet50"
     assert origin.options["num_classes"] == 4
     assert (origin.weights.missing, origin.weights.unexpected, origin.weights.left_out) == ((), (), 1)
     assert origin.trained_with == {}
@@ -59,9 +59,7 @@ def test_all_but_one_tensor_are_not_enough(change, network, tmp_path):
         state["neck.weight"] = torch.zeros(2)
     else:
         state["backbone.conv1.weight"] = torch.zeros(64, 4, 7, 7)
-    with pytest.raises(
-        CheckpointError, match=f"closest in the catalogue: --model {name} --backbone resnet50"
-    ):
+    with pytest.raises(CheckpointError, match=f"closest in the catalog: --model {name} --backbone resnet50"):
         erfscope.load_model(save(tmp_path / "w.pth", state))
 
 

@@ -45,7 +45,7 @@ NORMALISATIONS = {
 
 
 @pytest.mark.parametrize("name", NORMALISATIONS)
-def test_normalisation(name, tmp_path):
+def test_normalization(name, tmp_path):
     settings, mean, std = NORMALISATIONS[name]
     found = facts(tmp_path, settings)
     assert found.mean == (mean and pytest.approx(mean))

@@ -1,4 +1,4 @@
-"""Fits a state dict to a network, and says which catalogue entry it fits best."""
+"""Fits a state dict to a network, and says which catalog entry it fits best."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.checkpoints.naming import best_prefixes, fits, split_by_prefix, under_own_names
-from erfscope.checkpoints.unwrap import StateDict
+from erfscope.checkpoints.files.unwrap import StateDict
+from erfscope.checkpoints.fitting.naming import best_prefixes, fits, split_by_prefix, under_own_names
 from erfscope.errors import CheckpointError, NetworkError
 from erfscope.records.network import WeightsReport
 from erfscope.zoo.build import build_skeleton, make_part
@@ -85,7 +85,7 @@ def count_not_finite(network: nn.Module, names: Iterable[str]) -> dict[str, int]
 
 
 def nearest_entry(state: StateDict) -> tuple[str, str, float]:
-    """Return catalogue name, backbone and share of that network's parameters found in `state`."""
+    """Return catalog name, backbone and share of that network's parameters found in `state`."""
     state = comparable(state)
     shares = {name: _share_of(make_part(part), state) for name, part in BACKBONES.items()}
     backbone = max(shares, key=shares.__getitem__)
@@ -137,5 +137,5 @@ def _refusal(
     closest = f"--model {name} --backbone {backbone} ({nearest_share:.0%} match)"
     return (
         f"{report.source} matches only {share:.0%} of the network's parameters ({'; '.join(facts)}); "
-        f"closest in the catalogue: {closest}; --allow-partial loads it all the same"
+        f"closest in the catalog: {closest}; --allow-partial loads it all the same"
     )

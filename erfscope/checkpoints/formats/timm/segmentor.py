@@ -5,21 +5,27 @@ from typing import Any
 
 from torch import nn
 
-from erfscope.checkpoints.construct import build_seeded, build_shapes, fill, find_tensor, report_random
-from erfscope.checkpoints.formats.timm_backbone import (
+from erfscope.checkpoints.files.reading import Checkpoint
+from erfscope.checkpoints.files.unwrap import StateDict
+from erfscope.checkpoints.fitting.construct import (
+    build_seeded,
+    build_shapes,
+    fill,
+    find_tensor,
+    report_random,
+)
+from erfscope.checkpoints.fitting.matching import comparable
+from erfscope.checkpoints.fitting.naming import under_own_names
+from erfscope.checkpoints.formats.timm.backbone import (
     HEADS,
     TimmBackbone,
     features_at,
     head_over,
     rename_for_features,
 )
-from erfscope.checkpoints.formats.timm_network import count_classes, maker, report_own, training_facts
-from erfscope.checkpoints.formats.timm_source import SIZES, Source
-from erfscope.checkpoints.matching import comparable
-from erfscope.checkpoints.naming import under_own_names
-from erfscope.checkpoints.reading import Checkpoint
+from erfscope.checkpoints.formats.timm.network import count_classes, maker, report_own, training_facts
+from erfscope.checkpoints.formats.timm.source import SIZES, Source
 from erfscope.checkpoints.request import Request
-from erfscope.checkpoints.unwrap import StateDict
 from erfscope.errors import CheckpointError
 from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.zoo.adjust import with_classes
@@ -29,10 +35,10 @@ from erfscope.zoo.description import NetworkDescription
 from erfscope.zoo.initialize import initialize
 from erfscope.zoo.segmentor import Segmentor
 
-# Options of catalogue networks that change their own backbones.
+# Options of catalog networks that change their own backbones.
 _OF_BACKBONES = ("backbone", "multi_grid")
 _OF_TIMM = ("head", "pretrained", *SIZES)
-# Backbones of the catalogue over whose maps the heads are described, before they are fitted to timm's.
+# Backbones of the catalog over whose maps the heads are described, before they are fitted to timm's.
 _WIDE, _NARROW, _NARROW_CHANNELS = "resnet50", "resnet18", (64, 128, 256, 512)
 
 
@@ -75,14 +81,14 @@ def read_segmentor(source: Source, timm: Any, content: Checkpoint | None) -> Seg
         },
         report,
         training=training_facts(backbone.body, request, content, classifier=False),
-        format="timm backbone and a head of the catalogue",
-        recognised_by=source.recognised_by,
+        format="timm backbone and a head of the catalog",
+        recognized_by=source.recognized_by,
     )
     return network.eval()
 
 
 def _describe(request: Request, reference: str) -> NetworkDescription:
-    """Describe the head's network over a backbone of the catalogue."""
+    """Describe the head's network over a backbone of the catalog."""
     head = request.options["head"]
     if head not in HEADS:
         raise CheckpointError(

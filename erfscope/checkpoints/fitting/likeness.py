@@ -2,7 +2,7 @@
 
 import re
 
-from erfscope.checkpoints.unwrap import StateDict
+from erfscope.checkpoints.files.unwrap import StateDict
 
 # A library, names of which each must begin one of the file's, and how its files are loaded.
 _LIBRARIES = (

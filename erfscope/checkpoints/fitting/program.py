@@ -4,8 +4,8 @@ from pathlib import Path
 
 from torch import nn
 
-from erfscope.checkpoints.matching import comparable, count_not_finite
-from erfscope.checkpoints.reading import file_sha256
+from erfscope.checkpoints.files.reading import file_sha256
+from erfscope.checkpoints.fitting.matching import comparable, count_not_finite
 from erfscope.records.network import WeightsReport
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.checkpoints.construct import build_shapes
-from erfscope.checkpoints.formats.timm_source import Source
-from erfscope.checkpoints.unwrap import StateDict
+from erfscope.checkpoints.files.unwrap import StateDict
+from erfscope.checkpoints.fitting.construct import build_shapes
+from erfscope.checkpoints.formats.timm.source import Source
 from erfscope.errors import CheckpointError
 from erfscope.zoo.description import Part
 from erfscope.zoo.network import Network
 
-#: Heads of the catalogue that read a pyramid or its last map as it is.
+#: Heads of the catalog that read a pyramid or its last map as it is.
 HEADS = (
     "ann", "danet", "deeplabv2", "deeplabv3", "deeplabv3-paper", "deeplabv3plus", "deeplabv3plus-paper",
     "dense-aspp", "encnet", "fcn", "fcn-d6", "nonlocal", "pspnet", "torchvision-deeplabv3", "torchvision-fcn",
@@ -68,7 +68,7 @@ class TokenClassifier(Network):
         self.features = nn.Identity()
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Normalised image (N, 3, H, W) → class logits (N, K)."""
+        """Map normalized images (N, 3, H, W) to class logits (N, K)."""
         final, maps = self.network.forward_intermediates(image, output_fmt="NCHW")
         for layer, x in zip(self.maps, maps, strict=True):
             layer(x)

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from erfscope.checkpoints.matching import comparable, load_weights
-from erfscope.checkpoints.naming import best_prefixes, split_by_prefix
-from erfscope.checkpoints.reading import Checkpoint, file_sha256
+from erfscope.checkpoints.files.reading import Checkpoint, file_sha256
+from erfscope.checkpoints.files.unwrap import StateDict
+from erfscope.checkpoints.fitting.matching import comparable, load_weights
+from erfscope.checkpoints.fitting.naming import best_prefixes, split_by_prefix
 from erfscope.checkpoints.request import Request
-from erfscope.checkpoints.unwrap import StateDict
 from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import WeightsReport
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from erfscope.checkpoints.matching import comparable, load_weights
-from erfscope.checkpoints.reading import Checkpoint, file_sha256
+from erfscope.checkpoints.files.reading import Checkpoint, file_sha256
+from erfscope.checkpoints.fitting.matching import comparable, load_weights
 from erfscope.checkpoints.request import Request
 from erfscope.records.network import ModelOrigin, TrainingFacts, WeightsReport
 from erfscope.zoo.build import build_network
@@ -27,7 +27,7 @@ class Blueprint:
         Whether that file says itself what network it is, so that every tensor must match.
     trained_with
         The options that were overridden.
-    format, recognised_by
+    format, recognized_by
         What it was drawn from, and what told so.
     """
 
@@ -37,7 +37,7 @@ class Blueprint:
     content: Checkpoint | None
     described: bool
     format: str
-    recognised_by: str
+    recognized_by: str
     trained_with: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingFacts = field(default_factory=TrainingFacts)
 
@@ -66,6 +66,6 @@ def build(blueprint: Blueprint, request: Request) -> Network:
         parts=blueprint.description.summary(),
         training=training,
         format=blueprint.format,
-        recognised_by=blueprint.recognised_by,
+        recognized_by=blueprint.recognized_by,
     )
     return network

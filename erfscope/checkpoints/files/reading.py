@@ -12,11 +12,17 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from erfscope.checkpoints.file_kind import check_file, foreign_kind
-from erfscope.checkpoints.inert import only_inert_names
-from erfscope.checkpoints.plain import as_json, plain_entries
-from erfscope.checkpoints.screen import screen
-from erfscope.checkpoints.unwrap import StateDict, entries, find_state_dict, named_tensors, without_wrappers
+from erfscope.checkpoints.files.inert import only_inert_names
+from erfscope.checkpoints.files.kind import check_file, foreign_kind
+from erfscope.checkpoints.files.plain import as_json, plain_entries
+from erfscope.checkpoints.files.screen import screen
+from erfscope.checkpoints.files.unwrap import (
+    StateDict,
+    entries,
+    find_state_dict,
+    named_tensors,
+    without_wrappers,
+)
 from erfscope.errors import CheckpointError
 
 __all__ = ["Checkpoint", "StateDict", "file_sha256", "read_checkpoint", "read_tensors"]

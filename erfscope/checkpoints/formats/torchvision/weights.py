@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import nn
 
-from erfscope.checkpoints.blueprint import Blueprint, build
-from erfscope.checkpoints.construct import fill, find_tensor
-from erfscope.checkpoints.reading import Checkpoint
+from erfscope.checkpoints.files.reading import Checkpoint
+from erfscope.checkpoints.fitting.blueprint import Blueprint, build
+from erfscope.checkpoints.fitting.construct import fill, find_tensor
 from erfscope.checkpoints.request import Request
 from erfscope.errors import CheckpointError
 from erfscope.zoo.build import build_skeleton
@@ -20,7 +20,7 @@ _OPTIONS = ("output_stride", "rates", "align_corners")
 
 
 def recognize(content: Checkpoint) -> tuple[str, str] | None:
-    """Return catalogue name and backbone of the network whose tensors, all of them, the file holds."""
+    """Return catalog name and backbone of the network whose tensors, all of them, the file holds."""
     for name in _NETWORKS:
         num_classes = _num_classes(name, content)
         for backbone in _BACKBONES if num_classes else ():
@@ -31,7 +31,7 @@ def recognize(content: Checkpoint) -> tuple[str, str] | None:
 
 
 def read_recognized(request: Request, content: Checkpoint, name: str, backbone: str) -> Network:
-    """Build the network from the catalogue, at torchvision's stride and rates unless others are given."""
+    """Build the network from the catalog, at torchvision's stride and rates unless others are given."""
     request.refuse_options(
         f"the weights are those of {name}; of its options only {', '.join(_OPTIONS)} can be changed",
         but=_OPTIONS,
@@ -47,7 +47,7 @@ def read_recognized(request: Request, content: Checkpoint, name: str, backbone: 
         content=content,
         described=True,
         format="torchvision state dict",
-        recognised_by=f"all its tensors, which are those of {name} on {backbone}",
+        recognized_by=f"all its tensors, which are those of {name} on {backbone}",
         trained_with={option: value for option, value in before.items() if value != after[option]},
     )
     return build(blueprint, request)

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.checkpoints.adopted import Adopted
-from erfscope.checkpoints.matching import load_weights
-from erfscope.checkpoints.preprocessing import read_preprocessing
-from erfscope.checkpoints.reading import file_sha256, read_checkpoint
+from erfscope.checkpoints.files.reading import file_sha256, read_checkpoint
+from erfscope.checkpoints.fitting.matching import load_weights
+from erfscope.checkpoints.formats.factory.preprocessing import read_preprocessing
 from erfscope.checkpoints.request import Request
+from erfscope.checkpoints.wrappers.adopted import Adopted
 from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.zoo.network import Network
@@ -45,7 +45,7 @@ def read(request: Request) -> Network:
     return construct(_function(request.spec), request, "module:function", "module:function")
 
 
-def construct(function: Callable[..., Any], request: Request, form: str, recognised_by: str) -> Network:
+def construct(function: Callable[..., Any], request: Request, form: str, recognized_by: str) -> Network:
     """Call what returns a network, or a network and its preprocessing.
 
     Options are its keyword arguments. Torch's random numbers start from the request's seed. Weights of
@@ -67,7 +67,7 @@ def construct(function: Callable[..., Any], request: Request, form: str, recogni
     report = _weights(network, request)
     options = {**request.options, **({"num_classes": len(training.classes)} if training.classes else {})}
     origin = ModelOrigin(
-        request.spec, options, report, training=training, format=form, recognised_by=recognised_by
+        request.spec, options, report, training=training, format=form, recognized_by=recognized_by
     )
     return Adopted(network, origin)
 

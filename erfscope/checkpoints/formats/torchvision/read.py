@@ -11,11 +11,11 @@ from urllib.parse import urlparse
 import torch
 from torch import nn
 
-from erfscope.checkpoints.construct import build_filled, build_shapes, count_classes
-from erfscope.checkpoints.foreign import Foreign, under
+from erfscope.checkpoints.files.reading import Checkpoint, read_checkpoint
+from erfscope.checkpoints.fitting.construct import build_filled, build_shapes, count_classes
 from erfscope.checkpoints.library import import_library
-from erfscope.checkpoints.reading import Checkpoint, read_checkpoint
 from erfscope.checkpoints.request import Request
+from erfscope.checkpoints.wrappers.foreign import Foreign, under
 from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import ModelOrigin, TrainingFacts
 from erfscope.zoo.network import Network
@@ -38,7 +38,7 @@ _CLASSES = 21
 def read(request: Request) -> Network:
     """Build it with the weights of `--checkpoint`, with torchvision's own, or with random ones.
 
-    Torchvision's own are downloaded only if the option `pretrained` is true. Images are normalised as
+    Torchvision's own are downloaded only if the option `pretrained` is true. Images are normalized as
     for those; classes are told for them alone.
 
     Raises
@@ -71,7 +71,7 @@ def read(request: Request) -> Network:
             hyper_parameters={} if content is None else content.hyper_parameters,
         ),
         format="torchvision",
-        recognised_by="its name",
+        recognized_by="its name",
     )
     return Foreign(network, origin, under("out"))
 

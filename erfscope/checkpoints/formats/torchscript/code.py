@@ -9,8 +9,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from erfscope.checkpoints.archive import check_members
-from erfscope.checkpoints.outline import read_outline
+from erfscope.checkpoints.files.archive import check_members
+from erfscope.checkpoints.files.outline import read_outline
 from erfscope.errors import CheckpointError
 
 # Where the code gets torch's own operators from: `torch.relu(…)`, `ops.prim.data(…)`.

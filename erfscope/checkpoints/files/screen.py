@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from erfscope.checkpoints.archive import check_members
-from erfscope.checkpoints.outline import Call, Entries, Items, Name, Outline, TooLongError, read_outline
+from erfscope.checkpoints.files.archive import check_members
+from erfscope.checkpoints.files.outline import Call, Entries, Items, Name, Outline, TooLongError, read_outline
 from erfscope.errors import CheckpointError
 
 _ZIP = b"PK\x03\x04"

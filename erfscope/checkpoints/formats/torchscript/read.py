@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from erfscope.checkpoints.adopted import Adopted
-from erfscope.checkpoints.formats.torchscript_code import find_suspicious, loops_while
-from erfscope.checkpoints.program import report_program
+from erfscope.checkpoints.fitting.program import report_program
+from erfscope.checkpoints.formats.torchscript.code import find_suspicious, loops_while
 from erfscope.checkpoints.request import Request
+from erfscope.checkpoints.wrappers.adopted import Adopted
 from erfscope.errors import CheckpointError, one_line
 from erfscope.records.network import ModelOrigin
 from erfscope.zoo.network import Network
@@ -47,7 +47,7 @@ def read(request: Request) -> Network:
         _classes(path),
         report_program(network, path),
         format="TorchScript archive",
-        recognised_by="the code inside",
+        recognized_by="the code inside",
     )
     return Adopted(network, origin)
 

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.checkpoints.construct import build_filled, build_shapes, count_classes
-from erfscope.checkpoints.foreign import Foreign
-from erfscope.checkpoints.formats.smp_config import (
+from erfscope.checkpoints.files.reading import Checkpoint, read_checkpoint
+from erfscope.checkpoints.files.unwrap import StateDict
+from erfscope.checkpoints.fitting.construct import build_filled, build_shapes, count_classes
+from erfscope.checkpoints.formats.smp.config import (
     ARCHITECTURES,
     ARGUMENTS,
     architecture_arguments,
@@ -19,12 +20,11 @@ from erfscope.checkpoints.formats.smp_config import (
     keep_pixels,
     name_arguments,
 )
-from erfscope.checkpoints.formats.smp_preprocessing import read_preprocessing
+from erfscope.checkpoints.formats.smp.preprocessing import read_preprocessing
 from erfscope.checkpoints.library import find_folder, import_library
-from erfscope.checkpoints.reading import Checkpoint, read_checkpoint
 from erfscope.checkpoints.request import Request
 from erfscope.checkpoints.sniff import read_json
-from erfscope.checkpoints.unwrap import StateDict
+from erfscope.checkpoints.wrappers.foreign import Foreign
 from erfscope.errors import CheckpointError
 from erfscope.records.network import ModelOrigin
 from erfscope.zoo.network import Network
@@ -53,7 +53,7 @@ class _Described:
     architecture: type[nn.Module]
     arguments: Mapping[str, Any]
     format: str
-    recognised_by: str
+    recognized_by: str
     encoder_weights: Any = None
     activation: Any = None
     before: Mapping[str, Any] = field(default_factory=dict)
@@ -114,7 +114,7 @@ def _read_named(request: Request, name: str) -> Network:
         shapes = build_shapes(described.make, request.spec)
         classes = count_classes(shapes, "segmentation_head", content.state)
         arguments = {**described.arguments, "classes": classes or described.value("classes")}
-        described = _Described(architecture, arguments, described.format, described.recognised_by)
+        described = _Described(architecture, arguments, described.format, described.recognized_by)
     return _build(request, described, content)
 
 
@@ -164,7 +164,7 @@ def _build(request: Request, described: _Described, content: Checkpoint | None) 
             hyper_parameters={} if content is None else content.hyper_parameters,
         ),
         format=described.format,
-        recognised_by=described.recognised_by,
+        recognized_by=described.recognized_by,
     )
     # The library resizes its heads' maps with aligned corners.
     return Foreign(network, origin, _masks, align_corners=True)

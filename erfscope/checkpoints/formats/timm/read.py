@@ -2,13 +2,13 @@
 
 from typing import Any, cast
 
-from erfscope.checkpoints.construct import build_filled
-from erfscope.checkpoints.formats.timm_backbone import TokenClassifier, needs_maps
-from erfscope.checkpoints.formats.timm_network import count_classes, maker, report_own, training_facts
-from erfscope.checkpoints.formats.timm_segmentor import read_segmentor
-from erfscope.checkpoints.formats.timm_source import SIZES, Source, find_source
+from erfscope.checkpoints.files.reading import Checkpoint, read_checkpoint
+from erfscope.checkpoints.fitting.construct import build_filled
+from erfscope.checkpoints.formats.timm.backbone import TokenClassifier, needs_maps
+from erfscope.checkpoints.formats.timm.network import count_classes, maker, report_own, training_facts
+from erfscope.checkpoints.formats.timm.segmentor import read_segmentor
+from erfscope.checkpoints.formats.timm.source import SIZES, Source, find_source
 from erfscope.checkpoints.library import import_library
-from erfscope.checkpoints.reading import Checkpoint, read_checkpoint
 from erfscope.checkpoints.request import Request
 from erfscope.errors import CheckpointError
 from erfscope.records.network import ModelOrigin
@@ -21,7 +21,7 @@ def read(request: Request) -> Network:
     """Build a timm network with the weights of `--checkpoint` or its folder, with timm's own, or random ones.
 
     Timm's own are downloaded only if the option `pretrained` is true. With the option `head`, a name of the
-    catalogue, the network is the backbone of that head; timm's weights fill the backbone alone then.
+    catalog, the network is the backbone of that head; timm's weights fill the backbone alone then.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def _read_classifier(source: Source, timm: Any, content: Checkpoint | None) -> N
         report,
         training=training_facts(network, request, content, classifier=True),
         format="timm classifier",
-        recognised_by=source.recognised_by,
+        recognized_by=source.recognized_by,
     )
     # Timm's own module, so that layers go by the names that timm gives them.
     named = TokenClassifier(network).eval() if needs_maps(network) else cast("Network", network)

@@ -1,8 +1,8 @@
-"""A network of the catalogue by its name, with the weights of a file or random ones."""
+"""A network of the catalog by its name, with the weights of a file or random ones."""
 
-from erfscope.checkpoints.blueprint import Blueprint, build
-from erfscope.checkpoints.naming import under_own_names
-from erfscope.checkpoints.reading import read_checkpoint
+from erfscope.checkpoints.files.reading import read_checkpoint
+from erfscope.checkpoints.fitting.blueprint import Blueprint, build
+from erfscope.checkpoints.fitting.naming import under_own_names
 from erfscope.checkpoints.request import Request
 from erfscope.zoo.adjust import with_classes
 from erfscope.zoo.build import build_skeleton
@@ -27,7 +27,7 @@ def read(request: Request) -> Network:
         options={**request.options, **summarize(description)},
         content=content,
         described=False,
-        format="catalogue",
-        recognised_by="its name",
+        format="catalog",
+        recognized_by="its name",
     )
     return build(blueprint, request)

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from erfscope.checkpoints.foreign import Foreign, as_returned
+from erfscope.checkpoints.wrappers.foreign import Foreign, as_returned
 from erfscope.records.network import ModelOrigin
 from erfscope.zoo.blocks import resize_like
 from erfscope.zoo.outputs import logits_of
@@ -24,7 +24,7 @@ class Adopted(Foreign):
         super().__init__(network, origin, as_returned)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Normalised image (N, 3, H, W) → logits (N, K, H, W)."""
+        """Map normalized images (N, 3, H, W) to logits (N, K, H, W)."""
         height, width = image.shape[-2:]
         logits = logits_of(self.network(image), (height, width))
         return resize_like(logits, image, align_corners=self.align_corners)

@@ -34,14 +34,14 @@ class Source:
         What of timm's own description of the network's images is to be replaced.
     pooling
         Before the classifier, as timm calls it; None for the network's own.
-    recognised_by
+    recognized_by
         What told which network it is.
     """
 
     request: Request
     facts: Mapping[str, Any] = field(default_factory=dict)
     pooling: str | None = None
-    recognised_by: str = "its name"
+    recognized_by: str = "its name"
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -1,13 +1,13 @@
-"""What timm's networks share, as classifiers and as backbones: how they are made, filled and normalised."""
+"""What timm's networks share, as classifiers and as backbones: how they are made, filled and normalized."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from erfscope.checkpoints.construct import find_tensor
-from erfscope.checkpoints.formats.timm_source import Source
-from erfscope.checkpoints.matching import comparable
-from erfscope.checkpoints.reading import Checkpoint, file_sha256
+from erfscope.checkpoints.files.reading import Checkpoint, file_sha256
+from erfscope.checkpoints.fitting.construct import find_tensor
+from erfscope.checkpoints.fitting.matching import comparable
+from erfscope.checkpoints.formats.timm.source import Source
 from erfscope.checkpoints.request import Request
 from erfscope.records.network import TrainingFacts, WeightsReport
 
@@ -48,7 +48,7 @@ def report_own(network: Any) -> WeightsReport:
 def training_facts(
     network: Any, request: Request, content: Checkpoint | None, *, classifier: bool
 ) -> TrainingFacts:
-    """Tell how images are normalised, and their size for a classifier or where there is no other."""
+    """Tell how images are normalized, and their size for a classifier or where there is no other."""
     config = network.pretrained_cfg
     size = request.options.get("img_size", config["input_size"][1:])
     size = (size, size) if isinstance(size, int) else tuple(size)
