@@ -16,7 +16,7 @@ from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.store.read import read_map
 from erfscope.store.write import write_map
 from erfscope.workflows.compute import compute_erf
-from erfscope.workflows.maps import measure_star
+from erfscope.workflows.measurements import measure_star
 from erfscope.zoo.build import build_network
 from erfscope.zoo.description import NetworkDescription
 from erfscope.zoo.segmentor import Segmentor

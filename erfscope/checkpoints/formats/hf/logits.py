@@ -41,7 +41,7 @@ class Pretrained(Foreign):
         _fix_masking(network)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Map normalized images (N, 3, H, W) to logits (N, K, H, W); `ComputeError` for a size it doesn't take."""
+        """Map images (N, 3, H, W) to logits (N, K, H, W); `ComputeError` for a size it does not take."""
         _refuse_size(self.config, (image.shape[-2], image.shape[-1]))
         task = () if self.task is None else (self.task.expand(len(image), -1),)
         return resize_like(self.pick(self.network(image, *task)), image, align_corners=self.align_corners)
