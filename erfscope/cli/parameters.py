@@ -25,6 +25,21 @@ class IntegersType(click.ParamType[Any]):
         return tuple(int(part) for part in value.split(","))
 
 
+class NumbersType(click.ParamType[Any]):
+    """`0.5,1,1.5` → (0.5, 1.0, 1.5)."""
+
+    name = "X,X,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is no list of numbers such as 0.5,1.0,1.5", param, ctx)
+
+
 class SizeType(click.ParamType[Any]):
     """`769` or `512x1024` (height × width) → (H, W)."""
 
@@ -92,6 +107,7 @@ class SettingType(click.ParamType[Any]):
 
 BATCH = BatchType()
 INTEGERS = IntegersType()
+NUMBERS = NumbersType()
 SIZE = SizeType()
 UNIT = UnitType()
 SETTING = SettingType()

@@ -3,7 +3,8 @@
 from erfscope.datasets.catalog import LAYOUTS
 from erfscope.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, ImageDataset, Sample
 from erfscope.datasets.fit import FITS
-from erfscope.datasets.layout import IGNORE, Layout
+from erfscope.datasets.labels import IGNORE
+from erfscope.datasets.layout import Layout
 from erfscope.datasets.opening import open_dataset
 from erfscope.datasets.plugged import PluggedDataset
 from erfscope.datasets.streaming import SkippedImage, stream

@@ -90,7 +90,7 @@ def _loader(dataset: ImageDataset, order: Sequence[int], workers: int) -> DataLo
         sampler=order,
         num_workers=workers,
         collate_fn=_as_is,
-        worker_init_fn=_attend_to_main,
+        worker_init_fn=attend_to_main,
         # Its own, for the loader draws a seed from it and would otherwise move the caller's random numbers.
         generator=torch.Generator(),
     )
@@ -100,7 +100,7 @@ def _as_is(item: Any) -> Any:
     return item
 
 
-def _attend_to_main(worker: int) -> None:
+def attend_to_main(worker: int) -> None:
     """Leave Ctrl-C, which reaches every process, to the main one, and end with it, also when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_main, daemon=True).start()

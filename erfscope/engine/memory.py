@@ -38,8 +38,8 @@ def kept_memory() -> Iterator[None]:
 
 
 @contextmanager
-def told_when_it_ends(what: str) -> Iterator[None]:
-    """Say in words where `what` asks for more memory than there is.
+def told_when_it_ends(what: str, remedy: str | None = None) -> Iterator[None]:
+    """Say in words where `what` asks for more memory than there is; a smaller batch or size is the remedy.
 
     Raises
     ------
@@ -53,8 +53,8 @@ def told_when_it_ends(what: str) -> Iterator[None]:
         on_cuda = isinstance(error, torch.OutOfMemoryError)
         if not (on_cuda or isinstance(error, MemoryError) or "can't allocate memory" in str(error)):
             raise
-        remedy = "a smaller --batch-size or --size" if on_cuda else "a smaller --size"
-        raise ComputeError(f"{what} needs more memory than there is; give {remedy}") from error
+        usual = "a smaller --batch-size or --size" if on_cuda else "a smaller --size"
+        raise ComputeError(f"{what} needs more memory than there is; give {remedy or usual}") from error
 
 
 def peak_memory(device: torch.device) -> int | None:

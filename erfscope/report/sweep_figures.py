@@ -1,0 +1,95 @@
+"""Draws a sweep: measured against predicted field of view, and mIoU against the base rate."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from erfscope.records.sweep import SweepRow
+
+# Of Okabe and Ito's colors for all readers.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_GRAY = "#666666"
+_SIZE = (5.6, 4.4)  # inches
+
+
+def draw_center_to_center(rows: Sequence[SweepRow]) -> Figure:
+    """Draw measured against predicted center-to-center distance, with the line on which they are equal.
+
+    Stars that don't fit the map are open: their outermost ring was not seen.
+    """
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes: Axes = figure.subplots()
+    points = [row for row in rows if row.predicted_center_to_center_px and row.measured_center_to_center_px]
+    if points:
+        largest = max(row.predicted_center_to_center_px or 0 for row in points)
+        axes.plot([0, 1.05 * largest], [0, 1.05 * largest], color=_GRAY, linewidth=1, label="equal")
+    for color, (stride, group) in zip(COLORS, _by_stride(points), strict=False):
+        for fits, marker in ((True, "full"), (False, "none")):
+            chosen = [row for row in group if (row.relative_error is not None) is fits]
+            if chosen:
+                axes.errorbar(
+                    [row.predicted_center_to_center_px or 0 for row in chosen],
+                    [row.measured_center_to_center_px or 0 for row in chosen],
+                    yerr=[1.96 * (row.measured_stderr_px or 0) for row in chosen],
+                    fmt="o",
+                    color=color,
+                    fillstyle=marker,
+                    label=f"output stride {stride}" + ("" if fits else ", beyond the map"),
+                )
+    axes.set(xlabel="predicted, center to center (px)", ylabel="measured, center to center (px)")
+    axes.set_title("Field of view of ASPP, predicted and measured")
+    _finish(axes, "no star was both predicted and measured")
+    return figure
+
+
+def draw_miou(rows: Sequence[SweepRow]) -> Figure:
+    """Draw mIoU against the base rate, by output stride, with r* and the baseline's mIoU as lines."""
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes: Axes = figure.subplots()
+    scored = [row for row in rows if row.miou is not None]
+    for color, (stride, group) in zip(COLORS, _by_stride(scored), strict=False):
+        swept = [row for row in group if row.base_rate is not None]
+        axes.errorbar(
+            [row.base_rate or 0 for row in swept],
+            [100 * (row.miou or 0) for row in swept],
+            yerr=[100 * (row.miou_stderr or 0) for row in swept],
+            fmt="o-",
+            color=color,
+            capsize=3,
+            label=f"output stride {stride}",
+        )
+        for row in group:
+            if row.base_rate is None:
+                label = "without an atrous head"
+                axes.axhline(100 * (row.miou or 0), color=color, linestyle=":", label=label)
+        _mark_recommended(axes, swept, color)
+    axes.set(xlabel="base rate", ylabel="mIoU (%)")
+    axes.set_title("mIoU by base rate, ± one standard error")
+    _finish(axes, "nothing was scored")
+    return figure
+
+
+def _mark_recommended(axes: Axes, rows: Sequence[SweepRow], color: str) -> None:
+    """Mark r*, by both strides where they differ."""
+    if not rows or rows[0].recommended_rate is None:
+        return
+    own, deepest = rows[0].recommended_rate, rows[0].recommended_rate_at_output_stride
+    axes.axvline(own, color=color, linestyle="--", linewidth=1, label=f"r* = {own:.2f}")
+    if deepest is not None and abs(deepest - own) > 0.01 * own:
+        label = f"r* by the deepest stride = {deepest:.2f}"
+        axes.axvline(deepest, color=color, linestyle="-.", linewidth=1, label=label)
+
+
+def _by_stride(rows: Sequence[SweepRow]) -> list[tuple[int | None, list[SweepRow]]]:
+    ordered = sorted(rows, key=lambda row: (row.output_stride or 0, row.base_rate or 0))
+    return [(stride, list(group)) for stride, group in groupby(ordered, lambda row: row.output_stride)]
+
+
+def _finish(axes: Axes, empty: str) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize="small")
+    else:
+        axes.text(0.5, 0.5, empty, ha="center", transform=axes.transAxes, color=_GRAY)
+    axes.grid(alpha=0.25)
