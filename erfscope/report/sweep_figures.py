@@ -5,6 +5,7 @@ from itertools import groupby
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from erfscope.records.sweep import SweepRow
 
@@ -65,6 +66,7 @@ def draw_miou(rows: Sequence[SweepRow]) -> Figure:
                 label = "without an atrous head"
                 axes.axhline(100 * (row.miou or 0), color=color, linestyle=":", label=label)
         _mark_recommended(axes, swept, color)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="base rate", ylabel="mIoU (%)")
     axes.set_title("mIoU by base rate, ± one standard error")
     _finish(axes, "nothing was scored")

@@ -42,9 +42,9 @@ def render_sweep(document: Mapping[str, Any], rows: Sequence[SweepRow], figures:
         title=_TITLE,
         origin=document["origin"],
         sentences=sentences(rows),
-        flags=[*document["flags"], *(f"{_name(row)}: {flag}" for row in rows for flag in row.flags)],
+        flags=[*document["flags"], *_row_flags(rows)],
         pictures=pictures,
-        results=Table("Results", _HEADER, tuple(_cells(row) for row in rows), (_NOTE,)),
+        results=Table("", _HEADER, tuple(_cells(row) for row in rows), (_NOTE,)),
     )
 
 
@@ -63,10 +63,19 @@ def sentences(rows: Sequence[SweepRow]) -> list[str]:
     if errors:
         most = percent(max(errors), sign=False)
         found.append(
-            f"Measured and predicted fields of view differ by at most {most} in the {len(errors)} cases "
-            "whose star fits the map."
+            f"Measured and predicted fields of view differ by at most {most}, in the maps that the star fits "
+            f"({len(errors)} of {len(rows)})."
         )
     return found or ["There is nothing to compare yet."]
+
+
+def _row_flags(rows: Sequence[SweepRow]) -> list[str]:
+    """Say once what is said of several rows, and of which."""
+    found = []
+    for flag in dict.fromkeys(flag for row in rows for flag in row.flags):
+        named = [_name(row) for row in rows if flag in row.flags]
+        found.append(flag if len(named) == len(rows) else f"{'; '.join(named)}: {flag}")
+    return found
 
 
 def _lead(best: SweepRow, second: SweepRow) -> str:

@@ -1,6 +1,5 @@
 """The running average of a network's weights."""
 
-from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -24,7 +23,7 @@ class Average:
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.network = network.requires_grad_(False).eval()
         self.steps = 0
-        self._move: Callable[..., Any] = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        self._move: Any = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def follow(self, network: nn.Module) -> None:

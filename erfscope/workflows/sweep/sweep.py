@@ -85,9 +85,10 @@ def _origin(plan: SweepPlan) -> str:
     """Name network, data and length of training in a line."""
     recipe = plan.recipe
     height, width = recipe.data.size
+    first, last = recipe.run.seed, recipe.run.seed + plan.seeds - 1
+    seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
     backbone = f" on {recipe.network.backbone}" if recipe.network.backbone else ""
     return (
         f"{recipe.network.model}{backbone}, {recipe.data.name}, crops of {height}×{width} px, "
-        f"{recipe.schedule.iterations} iterations, seeds {recipe.run.seed} to "
-        f"{recipe.run.seed + plan.seeds - 1}"
+        f"{recipe.schedule.iterations} iterations, {seeds}"
     )

@@ -22,7 +22,7 @@ def scenes() -> tuple[Pixels, Pixels]:
 
 
 def test_classes_are_those_of_cityscapes(scenes: tuple[Pixels, Pixels]) -> None:
-    assert CLASSES == LAYOUTS["cityscapes"].classes
+    assert LAYOUTS["cityscapes"].classes == CLASSES
     counts = np.bincount(scenes[1].ravel(), minlength=256)
     assert not counts[len(CLASSES) :].any()
     # Rare ones as rare as in pictures from cars, but none so rare that 80 scenes don't show it.
