@@ -118,6 +118,14 @@ def test_labels_can_be_left_unread(opened: Opener) -> None:
     assert torch.equal(without[1].image, with_labels[1].image)
 
 
+def test_labels_can_be_read_alone(opened: Opener) -> None:
+    source = opened().source
+    (_, label), alone = source.load(2), source.load_label(2)
+    assert (label is None) == (alone is None) == (not any(source.labeled))
+    assert label is None or alone is None or label.tobytes() == alone.tobytes()
+    assert opened(labels=False).source.load_label(2) is None
+
+
 def test_default_size_is_the_layouts(opened: Opener) -> None:
     dataset = opened(size=None)
     assert dataset.size == LAYOUTS[dataset.name].size

@@ -101,13 +101,8 @@ def test_a_folder_keeps_to_one_plan_but_may_grow(tmp_path):
 
 
 def test_rows_are_means_over_seeds():
-    runs = [
-        a_run(3, 0, 0.5, 144.0),
-        a_run(4, 0, 0.4, 191.0),
-        a_run(3, 1, 0.6, 146.0),
-        a_run(4, 1, 0.4, 193.0),
-    ]
-    three, four = make_rows(runs)
+    measured = {(3, 0): (0.5, 144.0), (4, 0): (0.4, 191.0), (3, 1): (0.6, 146.0), (4, 1): (0.4, 193.0)}
+    three, four = make_rows(a_run(*which, *found) for which, found in measured.items())
     assert (three.base_rate, three.seeds, three.miou, three.side95_px) == (3, 2, 0.55, 100.5)
     assert three.miou_stderr == pytest.approx(0.05)  # sd/√2 of 0.5 and 0.6
     assert three.measured_stderr_px == pytest.approx(1.0)
