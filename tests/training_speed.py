@@ -7,10 +7,8 @@ collation, the network as it is built, `F.cross_entropy` of the logits, SGD.
 
 import argparse
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 from torch.nn import functional as F

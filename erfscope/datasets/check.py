@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from erfscope import plugins
 from erfscope.datasets.catalog import LAYOUTS
-from erfscope.datasets.dataset import DrawnSource
+from erfscope.datasets.dataset import MOST_SCENES, DrawnSource
 from erfscope.datasets.decode import read_image
 from erfscope.datasets.labels import IGNORE, decode_label
 from erfscope.datasets.layout import Layout, Pixels
@@ -36,7 +36,13 @@ Counts = npt.NDArray[np.int64]
 
 
 def usual_splits(name: str) -> tuple[str, ...]:
-    """Return the splits to look at unless told otherwise, those that training and scoring take."""
+    """Return the splits to look at unless told otherwise, those that training and scoring take.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such dataset, or it is a plug-in's.
+    """
     return ("train", "val") if _layout(name).splits else ("",)
 
 
@@ -66,21 +72,28 @@ def check_split(
         Opens a display from a label and a number of images; it is told how many were read, and how many
         couldn't be.
 
+    Returns
+    -------
+    SplitCheck
+        Its `fatal` findings are what training can't run with.
+
     Raises
     ------
     DatasetError
         If there is no such dataset, split or folder, or the dataset is a plug-in's.
     """
     layout = _layout(name)
-    if images is not None and images < 1:
-        raise DatasetError(f"{images} images asked for; ask for at least 1")
+    if seed < 0 or (images is not None and images < 1):
+        raise DatasetError(
+            f"{images} images, seed {seed}: expected at least 1 image, and a seed of at least 0"
+        )
     crop, used_split = choose_size(layout.size if size is None else size), choose_split(layout, split)
     label = f"{name} {used_split or ''}".strip()
     tally = _Tally(crop, lambda total: (progress or _no_progress)(label, total))
     used_options = choose_options(layout, options, crop)
     folder = None
     if layout.find is None:
-        count = layout.scenes if images is None else images
+        count = layout.scenes if images is None else min(images, MOST_SCENES)
         tally.look_at_drawn(DrawnSource(layout, used_split, count, seed, crop, True, used_options))
     else:
         folder = _look_on_disk(tally, layout, choose_root(layout, root), used_split, images, seed)

@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,8 +105,7 @@ class Loop:
         """Take steps until a validation is due or the end; False if a signal came."""
         self._clock = time.perf_counter()
         while True:
-            with self._explained():
-                self._losses.append(self.stepper.step(self.batches))
+            self._losses.append(self._step())
             self.progress.iteration += 1
             self.trained += self._images_a_step
             ended = self._is_checkpoint() or self._validation_is_due()
@@ -245,14 +243,13 @@ class Loop:
                 at = self.progress.iteration
                 raise TrainError(self._diverged(f"{name} is no longer finite at iteration {at}"))
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what torch raises in a step into a line."""
+    def _step(self) -> torch.Tensor:
+        """Take a step, and tell in a line why it can't be taken."""
         try:
             with told_when_it_ends("training"):
-                yield
-        except ComputeError as error:
-            raise TrainError(self._room().advice()) from error
+                return self.stepper.step(self.batches)
+        except ComputeError:
+            pass  # what it has computed lives as long as the error; the trials below need the memory
         except ValueError as error:
             if _TOO_FEW not in str(error):
                 raise
@@ -260,9 +257,8 @@ class Loop:
                 "batch norm after image pooling has one value to normalize in a batch of 1; give --batch-size"
                 " 2 or more, or --set network.batch_norm=frozen"
             ) from error
-
-    def _room(self) -> Room:
-        return Room(self.stepper, self.recipe.run.batch_size, self.recipe.data.size)
+        room = Room(self.stepper, self.recipe.run.batch_size, self.recipe.data.size)
+        raise TrainError(room.advice())
 
 
 def _finite(value: float | None) -> float | None:

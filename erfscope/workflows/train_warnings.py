@@ -45,12 +45,15 @@ def notes_of(recipe: Recipe, subject: Subject, world: World) -> Iterator[str]:
         f"{together} images a step ({' × '.join(parts)}), {recipe.schedule.iterations} steps; "
         f"{len(subject.training)} images of {recipe.data.name}"
     )
-    if world.size > 1 and run.sync_batch_norm and world.device.type == "cpu":
+    synchronized = run.sync_batch_norm and recipe.network.batch_norm == "trained"
+    if world.size > 1 and synchronized and world.device.type == "cpu":
         yield "batch norm spans the processes by plain operations: torch's SyncBatchNorm needs CUDA"
 
 
 def _rate_warnings(recipe: Recipe, subject: Subject) -> Iterator[str]:
     """Say which rates the feature map is too small for, from the network's own graph."""
+    if subject.network.rates is None:
+        return
     height, width = recipe.data.size
     try:
         fov = predict_fov(subject.network, (height, width))

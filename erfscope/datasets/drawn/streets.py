@@ -1,9 +1,9 @@
 """Streets in perspective, with Cityscapes' classes: sky and buildings above, road and near objects below.
 
 Objects stand on flat ground before a camera whose horizon lies near the middle of the image, so that the
-lower something stands the nearer and larger it is, as in pictures from a car: what is around a place, above
-all below it, tells more about it than what lies far. Colors, textures and noise of the classes overlap, so
-that a pixel alone doesn't tell its class. With `flipped` the same scenes hang upside down.
+lower something stands the nearer and larger it is, as in pictures from a car. Colors, textures and noise of
+the classes overlap, so that a pixel alone doesn't tell its class, and its surroundings do. With `flipped` the
+same scenes hang upside down.
 """
 
 import numpy as np
@@ -203,6 +203,7 @@ def _objects(street: Street, road: float, walk: float) -> None:
     """Put objects on road and sidewalks, more of the common ones, and paint them from far to near."""
     rng = street.rng
     placed: list[tuple[float, float, float, float, Painter]] = []
+    # How many on average, how far from the middle, how wide and long they are, and how near they come, in m.
     kinds: tuple[tuple[Painter, float, float, float, float, float, float], ...] = (
         (tram, 0.35, 0.3 * road, 0.5 * road, 2.6, 28.0, 7.0),
         (bus, 0.5, 0.4 * road, 0.7 * road, 2.5, 11.0, 7.0),

@@ -203,7 +203,8 @@ def test_what_is_asked_for_is_checked(streets: Path, tmp_path: Path) -> None:
         ({"name": "citiscapes"}, "did you mean cityscapes"),
         ({"split": "vall"}, "did you mean val"),
         ({"root": tmp_path / "nowhere"}, "doesn't exist"),
-        ({"images": 0}, "ask for at least 1"),
+        ({"images": 0}, "0 images.*expected at least 1 image"),
+        ({"seed": -1}, "seed -1"),
         ({"size": 0}, "at least 1 px"),
         ({"options": {"x": 1}}, "cityscapes has no options"),
     ):

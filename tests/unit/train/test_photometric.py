@@ -66,7 +66,7 @@ def in_hsv(image, change):
 def test_saturation(place):
     factor = SATURATION[0] + place * (SATURATION[1] - SATURATION[0])
     expected = in_hsv(photo(), lambda h, s, v: (h, min(s * factor, 1), v))
-    # Hue, saturation and value are rounded to 8 bits on the way; a level of hue is up to 6 levels of a channel.
+    # Hue, saturation and value are rounded to 8 bits on the way; a level of hue is up to 6 of a channel.
     assert np.abs(np.asarray(distort(photo(), scripted(saturation=place)), float) - expected).max() < 8
 
 
@@ -91,6 +91,6 @@ def test_colors_are_left_in_half_of_the_images_of_each_kind():
     red = Image.new("RGB", (1, 1), (150, 90, 90))
     ratios = []
     for key in range(400):
-        r, g, b = (float(v) for v in np.asarray(distort(red, np.random.default_rng(key)))[0, 0])
+        _, g, b = (float(v) for v in np.asarray(distort(red, np.random.default_rng(key)))[0, 0])
         ratios.append(abs(g - b) <= 1.5)
     assert abs(np.mean(ratios) - 0.5) < 0.15  # hue parts green from blue, in half of them

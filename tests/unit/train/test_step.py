@@ -55,7 +55,7 @@ def test_passes_add_up_to_a_batch():
 
 
 def test_sgd_is_the_rule_itself():
-    """v ← 0.9 v + (g + decay · w); w ← w − lr · v, computed beside it for a weight of the head and one below."""
+    """v ← 0.9 v + (g + decay · w), w ← w − lr · v, for a weight of the head and one of the backbone."""
     names = ("head.conv_seg.weight", "backbone.layer3.linear_conv.conv.weight")
     plan = {"network": ADDITIVE, "run": EXACT, "schedule": {"policy": "constant"}}
     stepper, batches = started(**plan)
@@ -147,10 +147,10 @@ def test_trained_batch_norms_move():
 
 
 def test_nothing_to_train_is_refused():
+    plan = recipe(network={"freeze_backbone": True})
+    subject = open_subject(plan)
+    subject.network.requires_grad_(False)
     with pytest.raises(TrainError, match="all parameters are frozen"):
-        plan = recipe(network={"freeze_backbone": True})
-        subject = open_subject(plan)
-        subject.network.requires_grad_(False)
         make_stepper(plan, subject, CPU)
 
 

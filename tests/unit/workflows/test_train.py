@@ -16,6 +16,7 @@ from safetensors import safe_open
 from small_training import AUGMENT, recipe
 
 import erfscope
+from erfscope.checkpoints.fitting.matching import comparable
 from erfscope.errors import DatasetError, NetworkError, TrainError
 from erfscope.train.fields import build, plain
 from erfscope.train.recipe import Recipe
@@ -30,6 +31,14 @@ EVERYTHING = {
     "loss": {"dice": 1.0},
     "validation": {"every": 4},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_core():
+    """Small layers on two threads mostly wait for each other where the cores are shared."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("erfscope.engine.device.available_cores", lambda: 1)
+        yield
 
 
 class Recorder:
@@ -95,7 +104,8 @@ def test_the_folder(done):
     assert names == files | {"best.safetensors", "last.safetensors"}
     assert build(Recipe, tomllib.loads((out / "recipe.toml").read_text()), "") == plan
     assert (out / "last.safetensors").stat().st_mode & 0o044  # as readable as any file
-    assert Image.open(out / "curves.png").width > 100
+    with Image.open(out / "curves.png") as figure:
+        assert figure.width > 100
     assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 
@@ -141,7 +151,7 @@ def test_weights_load_back_with_the_same_logits(done):
     assert model.origin.format == "erfscope training run"
     assert model.origin.weights.missing == model.origin.weights.unexpected == ()
     averaged = state(out)["model_ema"]
-    assert_same(dict(model.state_dict()), dict(averaged))
+    assert_same(comparable(model.state_dict()), comparable(averaged))
     with torch.no_grad():
         first = model(images)
         assert torch.equal(erfscope.load_model(str(out / "last.pt"))(images), first)  # it tells as much
@@ -354,20 +364,20 @@ def test_rates_that_do_not_fit_are_told(tmp_path):
         "rate 4 is large for crops of 49×49 px: at the center its outer taps read only padding"
     )
     assert said[1].startswith("rate 8 doesn't fit crops of 49×49 px: its outer taps read only padding")
-    assert "r* for this crop is 0.35" in said[1]
+    assert "; r* for this crop is 0.40" in said[1]  # (49 − 32) / (2 · 8 · 8/3)
     assert set(said) <= set(document["flags"])
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path):
     """Four scenes learned by heart: mIoU far above that of the network as it starts, and of any one class."""
     plan = recipe(
         network={"model": "fcn", "backbone": "resnet18", "dropout": 0.0},
-        data={"size": 65, "images": 4, "val_images": 4, "val_split": "train"},
-        optimizer={"lr": 0.02},
+        data={"images": 4, "val_images": 4, "val_split": "train"},
         schedule={"iterations": 40},
         run={"batch_size": 4, "save_every": 100},
         validation={"every": 10},
-    )
+    )  # of five classes the largest alone would give 0.1
     recorder = Recorder()
     document = recorder.train(plan, tmp_path / "run")
     scores = [row["miou"] for row in recorder.rows if "miou" in row]
@@ -389,7 +399,7 @@ def test_sliding_and_fitted_validation(tmp_path):
 @pytest.mark.parametrize(
     ("sections", "error", "message"),
     [
-        ({"data": {"name": "folder", "root": "."}}, TrainError, "folder has no classes"),
+        ({"data": {"name": "folder", "root": ".", "images": 1}}, TrainError, "folder has no classes"),
         ({"data": {"name": "leaves"}}, DatasetError, "no dataset 'leaves'"),
         ({"data": {"options": {"wind": 3}}}, DatasetError, "wind"),
         ({"network": {"model": "deeplab"}}, NetworkError, "no network is called 'deeplab'"),

@@ -49,7 +49,8 @@ def test_the_network_comes_back(trained, tmp_path):
     assert (origin.name, origin.format) == ("deeplabv3", "erfscope training run")
     assert origin.parts == DESCRIPTION.summary()
     assert origin.options == {
-        "backbone": "resnet18", "output_stride": 8, "rates": [2, 4, 6], "num_classes": 3, "align_corners": True
+        "backbone": "resnet18", "output_stride": 8, "rates": [2, 4, 6], "num_classes": 3,
+        "align_corners": True,
     }  # fmt: skip
     told = origin.training
     assert (told.classes, told.crop_size) == (("a", "b", "c"), (65, 97))
