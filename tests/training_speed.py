@@ -9,6 +9,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import torch
 from torch.nn import functional as F
@@ -17,7 +18,9 @@ from torch.utils.data import DataLoader, Dataset
 from erfscope.engine.memory import kept_memory
 from erfscope.engine.run import limited_threads
 from erfscope.train.assemble import Subject, make_batches, make_stepper, open_subject
+from erfscope.train.augment import Cutter
 from erfscope.train.distributed import World
+from erfscope.train.feed import Crops
 from erfscope.train.order import Order
 from erfscope.train.reading import load_recipe
 from erfscope.train.recipe import Recipe
@@ -29,9 +32,6 @@ class PlainImages(Dataset):
     """The same crops, one after the other, normalized in the loader."""
 
     def __init__(self, recipe: Recipe, subject: Subject, length: int) -> None:
-        from erfscope.train.augment import Cutter
-        from erfscope.train.feed import Crops
-
         order = Order(subject.training.chosen, recipe.run.seed)
         cutter = Cutter(recipe.augment, recipe.data.size, (124, 116, 104))
         self.crops, self.length, self.dataset = (
@@ -80,21 +80,15 @@ def ratio(recipe: Recipe, device: str, block: int, say: Callable[[str], None] = 
     images, seconds = recipe.run.batch_size * block, {"ours": [], "plain": []}
     with limited_threads(threads):
         for turn in range(recipe.schedule.iterations // block):
-            for name, steps in (("plain", plain), ("ours", ours)):
+            for name, steps, memory in (("plain", plain, nullcontext), ("ours", ours, kept_memory)):
                 began = time.perf_counter()
-                if name == "ours":
-                    with kept_memory():
-                        for _ in range(block):
-                            next(steps)
-                        seconds[name].append(time.perf_counter() - began)
-                else:
+                with memory():
                     for _ in range(block):
                         next(steps)
-                    seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(time.perf_counter() - began)
             if turn:  # the first is warm-up
-                say(
-                    f"{turn}: ours {images / seconds['ours'][-1]:.2f}, plain {images / seconds['plain'][-1]:.2f} images/s"
-                )
+                speeds = ", ".join(f"{name} {images / each[-1]:.2f}" for name, each in seconds.items())
+                say(f"{turn}: {speeds} images/s")
     return statistics.median(p / o for p, o in zip(seconds["plain"][1:], seconds["ours"][1:], strict=True))
 
 

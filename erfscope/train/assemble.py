@@ -15,7 +15,7 @@ from erfscope.train.average import Average
 from erfscope.train.distributed import World, synchronize_norms
 from erfscope.train.feed import Crops, Normalizer, batches, places_of
 from erfscope.train.losses import Loss
-from erfscope.train.optimizer import freeze, make_optimizer, set_dropout
+from erfscope.train.optimizer import freeze, freeze_unread, make_optimizer, set_dropout
 from erfscope.train.order import Order, Share
 from erfscope.train.pretrained import load_pretrained
 from erfscope.train.recipe import Recipe
@@ -114,6 +114,8 @@ def make_stepper(recipe: Recipe, subject: Subject, world: World) -> Stepper:
     if run.sync_batch_norm and recipe.network.batch_norm == "trained":
         synchronize_norms(model, world)
     freeze(model, recipe.network)
+    if world.size > 1:
+        freeze_unread(model, recipe.data.size)
     parts = Parts(model, make_optimizer(model, recipe.optimizer), average)
     loss = Loss.of(recipe.loss, classes, world.device, dtype)
     return Stepper(recipe, parts, world.parallel(model), loss, world)

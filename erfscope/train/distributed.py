@@ -1,6 +1,6 @@
 """Several processes that train one network: started by torchrun, or one alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from erfscope.engine.device import choose_device, share_cores
 from erfscope.environment import torchrun_place
+from erfscope.errors import ErfscopeError, TrainError
 from erfscope.train.sync_norm import GatheredBatchNorm
 
 
@@ -49,12 +50,11 @@ class World:
         return workers, each - workers
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        """Wrap a model so that its gradients are the mean over the processes."""
+        """Wrap a model so that its gradients are the mean over the processes; each parameter must get one."""
         if self.size == 1:
             return model
-        # Some networks have parameters that nothing reads, such as norms of maps that no head takes.
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=devices, find_unused_parameters=True)
+        return DistributedDataParallel(model, device_ids=devices)
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """Add a tensor up over the processes, in place."""
@@ -64,7 +64,26 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether one of the processes says so."""
+        if self.size == 1:
+            return flag
         return bool(self.sum(torch.tensor([float(flag)], device=self.device)).item())
+
+    def lead(self, task: Callable[[], None]) -> None:
+        """Let the first process do what is to be done once; where it fails, all end.
+
+        Raises
+        ------
+        ErfscopeError
+            As the task does.
+        """
+        failure: ErfscopeError | None = None
+        if self.leads:
+            try:
+                task()
+            except ErfscopeError as error:
+                failure = error
+        if self.any(failure is not None):
+            raise failure or TrainError("the first process of the run could not begin, see its message")
 
     def wait(self) -> None:
         """Wait for all."""

@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from erfscope.engine.memory import kept_memory, told_when_it_ends
 from erfscope.engine.precision import arithmetic
 from erfscope.engine.run import limited_threads
 from erfscope.errors import ComputeError, TrainError
-from erfscope.records.scores import Scores
 from erfscope.train.export import Exporter
 from erfscope.train.interrupt import Stop
 from erfscope.train.log import RunLog
@@ -21,6 +18,7 @@ from erfscope.train.recipe import Recipe
 from erfscope.train.room import Room
 from erfscope.train.state import Parts, Progress, save_state
 from erfscope.train.step import Batches, Stepper
+from erfscope.train.tally import Tally
 from erfscope.train.validation import Validation
 
 LAST_STATE, LAST, BEST = "last.pt", "last.safetensors", "best.safetensors"
@@ -28,7 +26,7 @@ LAST_STATE, LAST, BEST = "last.pt", "last.safetensors", "best.safetensors"
 _AHEAD = 10
 _TOO_FEW = "Expected more than 1 value per channel"
 
-#: Is shown a row of the log after every step that is checked.
+#: Is shown a row of the log after every step that is checked, and after validation.
 Show = Callable[[dict[str, Any]], None]
 
 
@@ -44,8 +42,8 @@ class Loop:
         Torch's.
     validation
         None: none.
-    show
-        The display.
+    log, show
+        The log, which one process writes, and the display.
     """
 
     recipe: Recipe
@@ -58,29 +56,13 @@ class Loop:
     log: RunLog | None
     stop: Stop
     show: Show
-    _losses: list[torch.Tensor] = field(default_factory=list)
-    _since_log: list[float] = field(default_factory=list)
-    _clock: float = 0.0
-    _busy: float = 0.0
-    _logged_busy: float = 0.0
-    trained: int = 0
+    tally: Tally = field(init=False)
+    _saved: tuple[int, int] | None = None
+    _stopped: bool = False
 
-    def run(self) -> bool:
-        """Train to the end and return True; False if a signal came, after which the run can be resumed.
-
-        Raises
-        ------
-        TrainError
-            The loss is no longer finite, memory ran out, or images can't be used. What was saved stays.
-        """
-        while True:
-            if self._validation_is_due() and not self._validate():
-                return self._leave(finished=False)
-            if self.progress.iteration == self.recipe.schedule.iterations:
-                return self._leave(finished=True)
-            with arithmetic(self._arithmetic), limited_threads(self.threads), kept_memory():
-                if not self._train():
-                    return self._leave(finished=False)
+    def __post_init__(self) -> None:
+        run, world = self.recipe.run, self.stepper.world
+        self.tally = Tally(world, run.batch_size * run.accumulate * world.size)
 
     @property
     def parts(self) -> Parts:
@@ -92,164 +74,63 @@ class Loop:
         """How far the run is."""
         return self.parts.progress
 
-    @property
-    def images_per_second(self) -> float | None:
-        """Of all processes, in this session; without validation and checkpoints. None before any."""
-        return self.trained / self._busy if self._busy else None
+    def run(self) -> bool:
+        """Train to the end and return True; False if a signal came, after which the run can be resumed.
 
-    @property
-    def _arithmetic(self) -> str:
-        return "tf32" if self.recipe.run.precision == "tf32" else "float32"
-
-    def _train(self) -> bool:
-        """Take steps until a validation is due or the end; False if a signal came."""
-        self._clock = time.perf_counter()
-        while True:
-            self._losses.append(self._step())
-            self.progress.iteration += 1
-            self.trained += self._images_a_step
-            ended = self._is_checkpoint() or self._validation_is_due()
-            if ended or self._must_check():
-                stopped = self._check()
-                if self._is_checkpoint() and not stopped:
-                    self._save()
-                    self._clock = time.perf_counter()
-                if stopped:
-                    return False
-            if self.progress.iteration == self.recipe.schedule.iterations or self._validation_is_due():
-                return True
-
-    @property
-    def _images_a_step(self) -> int:
-        run = self.recipe.run
-        return run.batch_size * run.accumulate * self.stepper.world.size
-
-    def _is_checkpoint(self) -> bool:
-        iteration = self.progress.iteration
-        return iteration % self.recipe.run.save_every == 0 or iteration == self.recipe.schedule.iterations
-
-    def _must_check(self) -> bool:
-        world = self.stepper.world
-        if world.device.type == "cpu" and world.size == 1:
-            return True
-        waiting = len(self._losses) >= min(_AHEAD, self.recipe.run.log_every)
-        return waiting or (world.size == 1 and bool(self.stop))
-
-    def _check(self) -> bool:
-        """Read the losses since the last check, log them, and tell whether a signal came to any process."""
-        world, progress = self.stepper.world, self.progress
-        losses = (world.sum(torch.stack(self._losses)) / world.size).tolist()
-        self._losses.clear()
-        now = time.perf_counter()
-        self._busy += now - self._clock
-        progress.seconds += now - self._clock
-        self._clock = now
-        first = progress.iteration - len(losses) + 1
-        for number, loss in enumerate(losses):
-            if not math.isfinite(loss):
-                raise TrainError(self._diverged(f"the loss is {loss} at iteration {first + number}"))
-        self._since_log += losses
-        progress.loss = sum(self._since_log) / len(self._since_log)
-        self._tell()
-        return world.any(bool(self.stop)) if world.size > 1 else bool(self.stop)
-
-    def _tell(self) -> None:
-        """Show how far the run is, and log it where it is time to."""
-        progress, run = self.progress, self.recipe.run
-        steps, busy = len(self._since_log), self._busy - self._logged_busy
-        row = {
-            "iteration": progress.iteration,
-            "seconds": round(progress.seconds, 3),
-            "loss": progress.loss,
-            "lr": self.parts.optimizer.param_groups[0]["lr"],
-            "images_per_second": steps * self._images_a_step / busy if busy else None,
-        }
-        self.show(row)
-        last = progress.iteration == self.recipe.schedule.iterations
-        if progress.iteration % run.log_every == 0 or last or steps >= run.log_every:
-            self._write(row)
-            self._since_log.clear()
-            self._logged_busy = self._busy
-
-    def _write(self, row: dict[str, Any]) -> None:
+        Raises
+        ------
+        TrainError
+            The loss is no longer finite, memory ran out, or images can't be used. What was saved stays.
+        """
+        precision = "tf32" if self.recipe.run.precision == "tf32" else "float32"
+        while not self._stopped:
+            if self._validation_is_due():
+                self._validate()
+            elif self._is_last():
+                break
+            else:
+                with arithmetic(precision), limited_threads(self.threads), kept_memory():
+                    fits = self._train()
+                if not fits:  # asked outside, where the memory has been given back
+                    room = Room(self.stepper, self.recipe.run.batch_size, self.recipe.data.size)
+                    raise TrainError(room.advice())
+        self._save()
         if self.log is not None:
-            self.log.add(row)
+            self.log.close()
+        return not self._stopped
 
-    def _diverged(self, fact: str) -> str:
-        saved = self.folder / LAST_STATE
-        kept = f"{saved} holds the last checkpoint" if saved.is_file() else "no checkpoint was due before"
-        return f"{fact}; {kept}; lower --lr, or give --set schedule.warmup=N or --set optimizer.clip_norm=1"
+    def _is_last(self) -> bool:
+        return self.progress.iteration == self.recipe.schedule.iterations
 
     def _validation_is_due(self) -> bool:
         every, progress = self.recipe.validation.every, self.progress
         if self.validation is None or not every or progress.validated == progress.iteration:
             return False
-        last = progress.iteration == self.recipe.schedule.iterations
-        return last or (progress.iteration > 0 and progress.iteration % every == 0)
+        return self._is_last() or (progress.iteration > 0 and progress.iteration % every == 0)
 
-    def _validate(self) -> bool:
-        """Score the network and keep it if it is the best; False if a signal came meanwhile."""
-        assert self.validation is not None
-        began, progress = time.perf_counter(), self.progress
-        self._check_weights()
-        scores = self.validation.scores(self.parts.weights)
-        progress.seconds += time.perf_counter() - began
-        if scores is None:
-            return False
-        progress.validated, progress.miou = progress.iteration, _finite(scores.miou)
-        if progress.miou is not None and progress.miou > (progress.best_miou or -1.0):
-            progress.best_miou, progress.best_iteration = progress.miou, progress.iteration
-            self._export(BEST)
-        row = self._row_of(scores)
-        self.show(row)
-        self._write(row)
-        self._save()
-        return True
+    def _train(self) -> bool:
+        """Take steps until a validation is due, a signal comes, or the end; False where memory ended."""
+        self.tally.start()
+        while True:
+            if not self._step():
+                return False
+            saves = self._is_last() or self.progress.iteration % self.recipe.run.save_every == 0
+            pauses = self._is_last() or self._validation_is_due()
+            if saves or pauses or self._must_check():
+                self._check()
+            if saves and not self._stopped:
+                self._save()
+                self.tally.start()
+            if pauses or self._stopped:
+                return True
 
-    def _row_of(self, scores: Scores) -> dict[str, Any]:
-        assert self.validation is not None
-        return {
-            "iteration": self.progress.iteration,
-            "seconds": round(self.progress.seconds, 3),
-            "miou": _finite(scores.miou),
-            "pixel_accuracy": _finite(scores.pixel_accuracy),
-            "val_images": len(self.validation.dataset),
-        }
-
-    def _leave(self, *, finished: bool) -> bool:
-        self._save()
-        if self.log is not None:
-            self.log.close()
-        return finished
-
-    def _save(self) -> None:
-        """Write state and weights, by one process, which the others wait for."""
-        self._check_weights()
-        if self.stepper.world.leads:
-            metadata = self.exporter.metadata(iteration=self.progress.iteration)
-            save_state(self.folder / LAST_STATE, self.parts, self.recipe, metadata)
-            self._export(LAST)
-        self.stepper.world.wait()
-
-    def _export(self, name: str) -> None:
-        if self.stepper.world.leads:
-            facts = {"iteration": self.progress.iteration, "miou": self.progress.miou}
-            self.exporter.write(self.folder / name, self.parts.weights.state_dict(), **facts)
-
-    def _check_weights(self) -> None:
-        """Refuse to keep weights that a finite loss has made infinite."""
-        for name, tensor in self.parts.model.state_dict().items():
-            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                at = self.progress.iteration
-                raise TrainError(self._diverged(f"{name} is no longer finite at iteration {at}"))
-
-    def _step(self) -> torch.Tensor:
-        """Take a step, and tell in a line why it can't be taken."""
+    def _step(self) -> bool:
+        """Take a step; False where memory ended."""
         try:
             with told_when_it_ends("training"):
-                return self.stepper.step(self.batches)
+                self.tally.add(self.stepper.step(self.batches))
         except ComputeError:
-            pass  # what it has computed lives as long as the error; the trials below need the memory
+            return False
         except ValueError as error:
             if _TOO_FEW not in str(error):
                 raise
@@ -257,9 +138,100 @@ class Loop:
                 "batch norm after image pooling has one value to normalize in a batch of 1; give --batch-size"
                 " 2 or more, or --set network.batch_norm=frozen"
             ) from error
-        room = Room(self.stepper, self.recipe.run.batch_size, self.recipe.data.size)
-        raise TrainError(room.advice())
+        self.progress.iteration += 1
+        return True
+
+    def _must_check(self) -> bool:
+        """Whether to read the losses: on the CPU always, on CUDA and with others now and then."""
+        world = self.stepper.world
+        if world.size == 1 and (world.device.type == "cpu" or self.stop):
+            return True
+        return self.tally.unread >= _AHEAD or self._is_logged()
+
+    def _is_logged(self) -> bool:
+        return self._is_last() or self.progress.iteration % self.recipe.run.log_every == 0
+
+    def _check(self) -> None:
+        """Read the losses since the last check, tell of them, and note whether a signal came to anyone."""
+        world, progress = self.stepper.world, self.progress
+        losses, seconds = self.tally.read()
+        progress.seconds += seconds
+        for number, loss in enumerate(losses, progress.iteration - len(losses) + 1):
+            if not math.isfinite(loss):
+                raise TrainError(self._diverged(f"the loss is {loss} at iteration {number}"))
+        progress.loss = self.tally.window_loss
+        row = self._row(
+            loss=progress.loss,
+            lr=self.parts.optimizer.param_groups[0]["lr"],
+            images_per_second=self.tally.window_speed,
+        )
+        self.show(row)
+        if self._is_logged():
+            self._write(row)
+            self.tally.close_window()
+        self._stopped = world.any(bool(self.stop))
+
+    def _validate(self) -> None:
+        """Score the network, and keep it if it is the best so far."""
+        assert self.validation is not None
+        began, progress = time.perf_counter(), self.progress
+        self._refuse_infinite()
+        scores = self.validation.scores(self.parts.weights)
+        progress.seconds += time.perf_counter() - began
+        if scores is None:
+            self._stopped = True
+            return
+        progress.validated, progress.miou = progress.iteration, _finite(scores.miou)
+        if progress.miou is not None and (progress.best_miou is None or progress.miou > progress.best_miou):
+            progress.best_miou, progress.best_iteration = progress.miou, progress.iteration
+            self._export(BEST)
+        row = self._row(
+            miou=progress.miou,
+            pixel_accuracy=_finite(scores.pixel_accuracy),
+            val_images=len(self.validation.dataset),
+        )
+        self.show(row)
+        self._write(row)
+        self._save()
+
+    def _row(self, **told: Any) -> dict[str, Any]:
+        progress = self.progress
+        return {"iteration": progress.iteration, "seconds": round(progress.seconds, 3), **told}
+
+    def _write(self, row: dict[str, Any]) -> None:
+        if self.log is not None:
+            self.log.add(row)
+
+    def _save(self) -> None:
+        """Write state and weights, by one process, which the others wait for."""
+        at = self.progress.iteration, self.progress.validated
+        if at == self._saved:
+            return
+        self._refuse_infinite()
+        if self.stepper.world.leads:
+            metadata = self.exporter.metadata(iteration=self.progress.iteration)
+            save_state(self.folder / LAST_STATE, self.parts, self.recipe, metadata)
+            self._export(LAST)
+        self.stepper.world.wait()
+        self._saved = at
+
+    def _export(self, name: str) -> None:
+        if self.stepper.world.leads:
+            facts = {"iteration": self.progress.iteration, "miou": self.progress.miou}
+            self.exporter.write(self.folder / name, self.parts.weights.state_dict(), **facts)
+
+    def _refuse_infinite(self) -> None:
+        """Refuse to keep weights that a step with a finite loss has ruined."""
+        for name, tensor in self.parts.model.state_dict().items():
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                at = self.progress.iteration
+                raise TrainError(self._diverged(f"{name} is no longer finite at iteration {at}"))
+
+    def _diverged(self, fact: str) -> str:
+        saved = self.folder / LAST_STATE
+        kept = f"{saved} holds the last checkpoint" if saved.is_file() else "no checkpoint was due before"
+        return f"{fact}; {kept}; lower --lr, or give --set schedule.warmup=N or --set optimizer.clip_norm=1"
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -23,6 +23,20 @@ def freeze(model: TrainedNetwork, recipe: NetworkRecipe) -> None:
                 module.requires_grad_(False)
 
 
+def freeze_unread(model: TrainedNetwork, size: tuple[int, int]) -> None:
+    """Take gradients from the parameters that nothing reads, such as norms of maps that no head takes.
+
+    Found by a pass of one image of (H, W). Processes that train together wait for every gradient.
+    """
+    example = next(model.parameters())
+    image = torch.zeros(1, 3, *size, device=example.device, dtype=example.dtype)
+    sum(output.sum() for output in model.eval()(image)).backward()
+    for parameter in model.parameters():
+        if parameter.grad is None:
+            parameter.requires_grad_(False)
+        parameter.grad = None
+
+
 def set_training(model: TrainedNetwork, recipe: NetworkRecipe) -> None:
     """Put the model into training mode, but for what is frozen."""
     model.train()

@@ -8,7 +8,7 @@ from erfscope.engine.memory import peak_memory
 from erfscope.errors import TrainError
 from erfscope.store.replace import replacing
 from erfscope.train.assemble import Subject, make_batches, make_stepper, open_subject
-from erfscope.train.distributed import World, open_world
+from erfscope.train.distributed import open_world
 from erfscope.train.export import Exporter
 from erfscope.train.fields import plain
 from erfscope.train.interrupt import Stop, stoppable
@@ -18,6 +18,7 @@ from erfscope.train.reading import load_recipe, settings_of, write_toml
 from erfscope.train.recipe import Recipe
 from erfscope.train.repeatable import repeatable
 from erfscope.train.state import load_state
+from erfscope.train.step import Stepper
 from erfscope.train.validation import Validation
 from erfscope.workflows.train_warnings import notes_of, warnings_of
 
@@ -122,9 +123,7 @@ def train(
         warn(text)
 
     with open_world(device) as world, stoppable() as stop:
-        if world.leads:
-            _prepare_folder(out, recipe, resume=resume, overwrite=overwrite)
-        world.wait()
+        world.lead(lambda: _check_folder(out, resume=resume, overwrite=overwrite))
         subject = open_subject(recipe)
         if world.leads:
             for text in warnings_of(recipe, subject, world):
@@ -132,40 +131,52 @@ def train(
             for text in notes_of(recipe, subject, world):
                 note(text)
         with repeatable(recipe, world):
-            loop = _make_loop(recipe, subject, world, out, stop, show if world.leads else _silent)
+            stepper = make_stepper(recipe, subject, world)
+            world.lead(lambda: _begin_folder(out, recipe, resume=resume))
+            loop = _make_loop(subject, stepper, out, stop, show if world.leads else _silent)
             finished = loop.run()
         if not world.leads:
             return None
         if not finished:
             flags.append(f"interrupted by {stop.name or 'a signal'}: --resume goes on")
-        _draw(out)
+        _draw(out, f"{out.name}: {recipe.title or recipe.network.model}")
         return _document(recipe, subject, loop, out, finished=finished, flags=flags)
 
 
-def _prepare_folder(out: Path, recipe: Recipe, *, resume: bool, overwrite: bool) -> None:
-    """Make the folder, clear it of an earlier run if that was asked for, and write the recipe."""
+def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that holds a run, unless that is meant."""
     if out.exists() and not out.is_dir():
         raise TrainError(f"{out} is a file; give a folder by --out")
-    held = [name for name in _WRITTEN if (out / name).exists()]
+    if resume and overwrite:
+        raise TrainError("--resume goes on with a run and --overwrite begins anew; give one of them")
+    held = _files_of_a_run(out)
     if held and not (resume or overwrite):
         raise TrainError(
-            f"{out} holds a run ({held[0]}); --resume goes on with it, --overwrite begins anew, or"
+            f"{out} holds a run ({held[0].name}); --resume goes on with it, --overwrite begins anew, or"
             " choose another --out"
         )
+
+
+def _begin_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Make the folder, clear it of another run, and write the recipe, once all that it names was found."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+        for path in () if resume else _files_of_a_run(out):
+            path.unlink()
     except OSError as error:
-        raise TrainError(f"can't make folder {out} ({error.strerror}); choose another by --out") from error
-    for name in held if overwrite and not resume else ():
-        (out / name).unlink()
+        raise TrainError(f"can't write to {out} ({error.strerror}); choose another by --out") from error
     if not (out / LAST_STATE).exists():  # else it must be that of the state
         with replacing(out / RECIPE) as temporary:
             temporary.write_bytes(write_toml(recipe))
 
 
-def _make_loop(recipe: Recipe, subject: Subject, world: World, out: Path, stop: Stop, show: Show) -> Loop:
+def _files_of_a_run(out: Path) -> list[Path]:
+    return [out / name for name in _WRITTEN if (out / name).exists()]
+
+
+def _make_loop(subject: Subject, stepper: Stepper, out: Path, stop: Stop, show: Show) -> Loop:
+    recipe, world = stepper.recipe, stepper.world
     workers, threads = world.share_cores(recipe.run.workers)
-    stepper = make_stepper(recipe, subject, world)
     start = make_batches(recipe, subject, world, workers)
     state = out / LAST_STATE
     if state.is_file():
@@ -192,13 +203,13 @@ def _silent(row: dict[str, Any]) -> None:
     """Show nothing: the first process does."""
 
 
-def _draw(out: Path) -> None:
+def _draw(out: Path, title: str) -> None:
     from erfscope.report.figures import save_figure
     from erfscope.report.training_curves import draw_curves
 
     rows = read_log(out / LOG)
     if rows:
-        save_figure(draw_curves(rows, title=out.name), out / CURVES, overwrite=True)
+        save_figure(draw_curves(rows, title=title), out / CURVES, overwrite=True)
 
 
 def _document(
@@ -216,7 +227,7 @@ def _document(
         "iterations": progress.iteration,
         "interrupted": not finished,
         "seconds": progress.seconds,
-        "images_per_second": loop.images_per_second,
+        "images_per_second": loop.tally.speed,
         "peak_memory_bytes": peak_memory(loop.stepper.world.device),
         "loss": progress.loss,
         "miou": progress.miou,

@@ -209,7 +209,7 @@ def test_what_is_asked_for_is_checked(streets: Path, tmp_path: Path) -> None:
         ({"options": {"x": 1}}, "cityscapes has no options"),
     ):
         with pytest.raises(DatasetError, match=message):
-            check_split(**{"name": "cityscapes", "root": streets, "split": "val", **wrong})  # type: ignore[arg-type]
+            check_split(**{"name": "cityscapes", "root": streets, "split": "val", **wrong})
 
 
 def test_usual_splits() -> None:

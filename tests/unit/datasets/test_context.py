@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def scene(index: int, size: tuple[int, int] = SIZE, **options: int | bool) -> Scene:
-    return plan(0, index, size, **{**OPTIONS, **options})  # type: ignore[arg-type]
+    return plan(0, index, size, **{**OPTIONS, **options})
 
 
 @pytest.mark.parametrize(

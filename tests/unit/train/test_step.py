@@ -9,9 +9,9 @@ from torch import nn
 
 from erfscope.errors import TrainError
 from erfscope.train.assemble import make_batches, make_stepper, open_subject
-from erfscope.train.auxiliary import make_auxiliary
+from erfscope.train.auxiliary import TrainedNetwork, make_auxiliary
 from erfscope.train.distributed import World
-from erfscope.train.optimizer import set_training
+from erfscope.train.optimizer import freeze_unread, set_training
 
 CPU = World(torch.device("cpu"))
 EXACT = {"precision": "float64"}
@@ -144,6 +144,17 @@ def test_trained_batch_norms_move():
     norm = next(m for m in stepper.parts.model.modules() if isinstance(m, nn.BatchNorm2d))
     assert int(norm.num_batches_tracked) == 1
     assert norm.running_mean.any()
+
+
+def test_what_nothing_reads_gets_no_gradient():
+    """U-Net's decoder, where ASPP reads the deepest map."""
+    unet = {"model": "unet-aspp", "backbone": "unet-s5-d16", "options": {"reads": "deepest"}, "rates": [1]}
+    plan = recipe(network=unet)
+    network = open_subject(plan).network
+    freeze_unread(TrainedNetwork(network, None), (48, 48))
+    rest = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    assert rest == {name for name, _ in network.named_parameters() if name.startswith("backbone.decoder.")}
+    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_nothing_to_train_is_refused():
