@@ -25,6 +25,7 @@ LAST_STATE, LAST, BEST = "last.pt", "last.safetensors", "best.safetensors"
 # Steps that CUDA may be ahead of the check of the loss, which waits for it.
 _AHEAD = 10
 _TOO_FEW = "Expected more than 1 value per channel"
+_UNREPEATABLE = "does not have a deterministic implementation"
 
 #: Is shown a row of the log after every step that is checked, and after validation.
 Show = Callable[[dict[str, Any]], None]
@@ -137,6 +138,13 @@ class Loop:
             raise TrainError(
                 "batch norm after image pooling has one value to normalize in a batch of 1; give --batch-size"
                 " 2 or more, or --set network.batch_norm=frozen"
+            ) from error
+        except RuntimeError as error:
+            if _UNREPEATABLE not in str(error):
+                raise
+            what = str(error).partition(" ")[0]
+            raise TrainError(
+                f"{what} has no algorithm on this device that repeats its bits; leave run.deterministic out"
             ) from error
         self.progress.iteration += 1
         return True
