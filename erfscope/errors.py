@@ -34,7 +34,7 @@ class ScoreError(ErfscopeError):
 
 
 class TrainError(ErfscopeError):
-    """A network can't be trained as asked: recipe, labels, weights to start from, or a loss that isn't finite."""
+    """A network can't be trained as asked: recipe, labels, first weights, or a loss that isn't finite."""
 
 
 class MapError(ErfscopeError):

@@ -78,7 +78,8 @@ def cli() -> None:
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, `sys.argv` by default.
 
-    Exits 0 done, 2 bad input, 75 interrupted but resumable (train), 130 interrupted; a bug keeps its traceback and exits 1.
+    Exits 0 done, 2 bad input, 75 interrupted but resumable (train), 130 interrupted; a bug keeps its
+    traceback and exits 1.
     """
     wait_passively()
     try:

@@ -26,6 +26,9 @@ def warnings_of(recipe: Recipe, subject: Subject, world: World) -> Iterator[str]
             f"{len(missing)} tensors of the backbone are not in {subject.pretrained.source} and start random:"
             f" {', '.join(missing[:3])}, …"
         )
+    lr, floor = recipe.optimizer.lr, recipe.schedule.min_lr
+    if recipe.schedule.policy == "poly" and lr <= floor:
+        yield f"the learning rate stays {lr:g}: schedule.min_lr is {floor:g}; lower it by --set"
     if recipe.data.train_split == recipe.data.val_split and subject.validation is not None:
         yield f"validation sees the images that are trained on: both splits are {recipe.data.val_split}"
     if world.size > 1 and not recipe.run.sync_batch_norm and recipe.network.batch_norm == "trained":

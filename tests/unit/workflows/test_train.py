@@ -353,6 +353,25 @@ def test_a_batch_of_one_is_told_what_batch_norm_needs(tmp_path):
         Recorder().train(recipe(network=network, run={"batch_size": 1}), tmp_path / "run")
 
 
+def test_what_has_no_repeatable_algorithm_is_told(tmp_path, monkeypatch):
+    def refusing(self, batches):
+        raise RuntimeError("pool_backward_cuda does not have a deterministic implementation, but you set …")
+
+    monkeypatch.setattr(Stepper, "step", refusing)
+    with pytest.raises(
+        TrainError, match="pool_backward_cuda has no algorithm .* leave run.deterministic out"
+    ):
+        Recorder().train(recipe(run={"deterministic": True}), tmp_path / "run")
+
+
+def test_a_rate_below_its_floor_is_told(tmp_path):
+    recorder = Recorder()
+    recorder.train(recipe(optimizer={"lr": 6e-5}, schedule={"iterations": 1}), tmp_path / "run")
+    assert any(
+        "the learning rate stays 6e-05: schedule.min_lr is 0.0001" in text for text in recorder.warnings
+    )
+
+
 def test_rates_that_do_not_fit_are_told(tmp_path):
     """At stride 8 the map of 49 px has 7: rate 8 falls outside everywhere, rate 4 at the center."""
     network = {"model": "deeplabv3", "backbone": "resnet18", "output_stride": 8, "rates": [3, 4, 8]}
