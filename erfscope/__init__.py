@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from erfscope.theory import recommend_rate
     from erfscope.workflows.compare import compare_maps
     from erfscope.workflows.compute import compute_erf
-    from erfscope.workflows.maps import fit_gaussian, load_erf, measure_extent, measure_star
+    from erfscope.workflows.maps import load_erf
+    from erfscope.workflows.measurements import fit_gaussian, measure_extent, measure_star
     from erfscope.workflows.pattern import classify_pattern
     from erfscope.workflows.predict import predict_fov
 
@@ -50,10 +51,10 @@ _ROOMS = {
     "classify_pattern": "erfscope.workflows.pattern",
     "compare_maps": "erfscope.workflows.compare",
     "compute_erf": "erfscope.workflows.compute",
-    "fit_gaussian": "erfscope.workflows.maps",
+    "fit_gaussian": "erfscope.workflows.measurements",
     "load_erf": "erfscope.workflows.maps",
-    "measure_extent": "erfscope.workflows.maps",
-    "measure_star": "erfscope.workflows.maps",
+    "measure_extent": "erfscope.workflows.measurements",
+    "measure_star": "erfscope.workflows.measurements",
     "predict_fov": "erfscope.workflows.predict",
     "load_model": "erfscope.checkpoints.load",
     "open_dataset": "erfscope.datasets",

@@ -31,3 +31,13 @@ class ComputeError(ErfscopeError):
 
 class MapError(ErfscopeError):
     """A map file can't be read, written, imported or exported."""
+
+
+class PluginError(ErfscopeError):
+    """Another package's reader, network or data set can't be imported, or fails."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and the message of another's error in one line of bounded length."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+    return text if len(text) <= 160 else text[:157] + "..."

@@ -14,7 +14,7 @@ mpl.use("agg")
 
 
 class SmallNet(nn.Module):
-    """Strided, normalised, with a skip and bilinear logits: small, but with everything that can go wrong."""
+    """Strided, normalized, with a skip and bilinear logits: small, but with everything that can go wrong."""
 
     def __init__(self, classes: int = 4) -> None:
         super().__init__()
@@ -65,12 +65,12 @@ SMALL_BACKBONES = {
 
 
 def small(name: str) -> str:
-    """Return the smallest backbone on which a catalogue network stands."""
+    """Return the smallest backbone on which a catalog network stands."""
     return SMALL_BACKBONES.get(name, "resnet18")
 
 
 def network(name: str, **options: object) -> nn.Module:
-    """Return a small catalogue network in float64, with batch norms that are not the identity."""
+    """Return a small catalog network in float64, with batch norms that are not the identity."""
     described = describe_network(name, **{"backbone": small(name), "num_classes": 3, **options})
     net = build_network(described).double()
     generator = torch.Generator().manual_seed(1)

@@ -19,7 +19,7 @@ def load_model(
     seed: int = 0,
     **options: Any,
 ) -> Network:
-    """Build a network of the catalogue, or the one that a checkpoint describes, and give it weights.
+    """Build a network of the catalog, or the one that a checkpoint describes, and give it weights.
 
     Parameters
     ----------
@@ -43,12 +43,14 @@ def load_model(
         backbone, output_stride, rates, num_classes, align_corners and more, as the network has them;
         see `zoo.catalog.table.describe_network`. Without `num_classes`, a checkpoint's classifier
         decides. For a checkpoint with its config: output_stride, rates (kept the same in pixels at
-        another stride unless given) and align_corners.
+        another stride unless given) and align_corners. For torchvision and timm: pretrained, True to
+        download their own weights. For timm: head, the name of a network of the catalog whose head
+        reads its maps. For a function: its arguments.
 
     Returns
     -------
     Network
-        Maps a normalised (N, 3, H, W) float32 tensor to logits (N, K, H, W); in eval mode, on the CPU;
+        Maps a normalized (N, 3, H, W) float32 tensor to logits (N, K, H, W); in eval mode, on the CPU;
         `.origin` is its `ModelOrigin`.
 
     Raises

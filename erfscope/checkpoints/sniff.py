@@ -1,16 +1,22 @@
 """What a spec is: which format's reader takes it, and what told so. Reads a few bytes, runs nothing."""
 
 import json
+import os
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from erfscope.checkpoints.plain import plain_copy
+from erfscope import plugins
+from erfscope.checkpoints.files.archive import member_names
+from erfscope.checkpoints.files.kind import check_file
+from erfscope.checkpoints.files.plain import plain_copy
+from erfscope.checkpoints.files.screen import module_class
+from erfscope.checkpoints.formats.plugin import recognize
 from erfscope.checkpoints.request import Request
 from erfscope.errors import CheckpointError
+from erfscope.zoo.catalog.table import CATALOG
 
 LIBRARIES = ("torchvision", "smp", "hf", "timm")
 FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -24,7 +30,7 @@ class Sniffed:
     """Name of a format's reader, and what told that it is this one."""
 
     format: str
-    recognised_by: str
+    recognized_by: str
 
 
 def sniff(request: Request) -> Sniffed:
@@ -35,21 +41,25 @@ def sniff(request: Request) -> Sniffed:
     CheckpointError
         A file or folder that no reader takes; the message says what it looks like.
     """
+    if request.config is not None:
+        check_file(request.config, "config")
+    recognized = recognize(request)
+    if recognized is not None:
+        return Sniffed("plugin", recognized[2])
     prefix = request.spec.partition(":")[0]
     if prefix in LIBRARIES and request.name:
         return Sniffed(prefix, f"the word before the colon, {prefix}")
     path = request.path
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - pathlib's raises at names that are too long
         return _sniff_folder(path)
-    if path.is_file():
+    if os.path.lexists(path) or path.suffix in _SUFFIXES or "/" in prefix:
+        check_file(path)
         return _sniff_file(path)
-    if path.is_symlink():
-        raise CheckpointError(f"{path} is a link to {path.readlink()}, which does not exist; mend the link")
-    if path.suffix in _SUFFIXES or "/" in request.spec.partition(":")[0]:
-        raise CheckpointError(f"checkpoint {path} does not exist; give the path of a weights file")
     if FACTORY.fullmatch(request.spec):
         return Sniffed("factory", "module:function")
-    return Sniffed("catalogue", "its name")
+    if request.spec not in CATALOG and request.spec in plugins.names(plugins.NETWORKS):
+        return Sniffed("plugin", "its name")
+    return Sniffed("catalog", "its name")
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
@@ -61,9 +71,11 @@ def read_json(path: Path) -> Mapping[str, Any]:
         It isn't one, or is too large or too deep to be a description of anything.
     """
     try:
+        check_file(path, "config")
         if path.stat().st_size > _MAX_JSON:
             raise CheckpointError(
-                f"{path} has {path.stat().st_size / 1e6:.0f} MB, too many for a description"
+                f"{path} has {path.stat().st_size / 1e6:.0f} MB, too many for a description; "
+                "give a config.json"
             )
         content = plain_copy(json.loads(path.read_bytes()))
     except (OSError, ValueError, RecursionError) as error:  # NotPlainError is a ValueError
@@ -80,7 +92,13 @@ def _sniff_folder(path: Path) -> Sniffed:
             f"{path} is a folder without config.json; expected one that save_pretrained of transformers or "
             "segmentation_models_pytorch wrote, or give the path of a weights file"
         )
-    return sniff_description(path / "config.json")
+    sniffed = sniff_description(path / "config.json")
+    if sniffed.format not in LIBRARIES:
+        raise CheckpointError(
+            f"{path} is a folder with a config of mmsegmentation; give --model WEIGHTS --config "
+            f"{path}/config.json"
+        )
+    return sniffed
 
 
 def sniff_description(path: Path) -> Sniffed:
@@ -90,27 +108,23 @@ def sniff_description(path: Path) -> Sniffed:
         return Sniffed("smp", f"_model_class in {path.name}")
     if "model_type" in config or "architectures" in config:
         return Sniffed("hf", f"model_type in {path.name}")
+    if isinstance(config.get("model"), dict) or "_base_" in config:
+        return Sniffed("mmsegmentation", f"the model of mmsegmentation in {path.name}")
     raise CheckpointError(
-        f"{path} describes no network of transformers (model_type) or of segmentation_models_pytorch "
-        "(_model_class); name the network by --model, and this one's weights by --checkpoint"
+        f"{path} describes no network of transformers (model_type), segmentation_models_pytorch "
+        "(_model_class) or mmsegmentation (model); name the network by --model, and give this one's weights "
+        "by --checkpoint"
     )
 
 
 def _sniff_file(path: Path) -> Sniffed:
     if path.suffix == ".onnx":
         return Sniffed("onnx", "its suffix")
-    members = _members(path)
+    members = member_names(path)
     if any(name.endswith(("models/model.json", "serialized_exported_program.json")) for name in members):
         return Sniffed("exported", "the exported program inside")
     if any(name.endswith("constants.pkl") for name in members) and any("/code/" in name for name in members):
         return Sniffed("torchscript", "the code inside")
+    if path.suffix != ".safetensors" and module_class(path):
+        return Sniffed("pickled", "the class in its pickle")
     return Sniffed("weights", "a file of tensors")
-
-
-def _members(path: Path) -> list[str]:
-    """Names in a zip archive; none if it is no archive, or a damaged one."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return []

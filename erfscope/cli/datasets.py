@@ -11,8 +11,10 @@ from erfscope.cli.output import Output, output_options, print_table
 @output_options
 def datasets_command(output: Output) -> None:
     """List the datasets: usual crop, classes, splits, and the folders that each expects."""
+    from erfscope import plugins
     from erfscope.datasets import LAYOUTS
 
+    brought = plugins.names(plugins.DATASETS)
     datasets: list[dict[str, Any]] = [
         {
             "name": layout.name,
@@ -41,4 +43,7 @@ def datasets_command(output: Output) -> None:
             ],
         )
 
-    output.result({"datasets": datasets}, table)
+        if brought:
+            click.echo(f"plug-ins: {', '.join(brought)}")
+
+    output.result({"datasets": datasets, "plugins": brought}, table)

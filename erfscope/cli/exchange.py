@@ -34,7 +34,7 @@ def import_command(
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @output_options
 def export_command(output: Output, file: Path, out: Path, overwrite: bool) -> None:
-    """Write the map FILE as OUT: .npy, .csv, .tiff (float32) or .png (16-bit grey, linear)."""
+    """Write the map FILE as OUT: .npy, .csv, .tiff (float32) or .png (16-bit gray, linear)."""
     from erfscope.store.exchange import export_map
     from erfscope.workflows.maps import load_erf
 

@@ -21,7 +21,8 @@ def extent_command(output: Output, files: tuple[Path, ...]) -> None:
     area (Σ E)² / Σ E². The side that holds 95 % of what stands above the background. --json has the
     radial profile.
     """
-    from erfscope.workflows.maps import load_erf, measure_extent
+    from erfscope.workflows.maps import load_erf
+    from erfscope.workflows.measurements import measure_extent
 
     results: list[dict[str, Any]] = [
         {"file": str(file), **measure_extent(load_erf(file)).summary()} for file in files or (Path("erf.h5"),)

@@ -24,7 +24,8 @@ def fit_gaussian_command(output: Output, files: tuple[Path, ...], model: str, wi
     `auto` takes the smallest model that no larger one beats at predicting image groups left out of the fit.
     The study's is axis-aligned and has no offset.
     """
-    from erfscope.workflows.maps import fit_gaussian, load_erf
+    from erfscope.workflows.maps import load_erf
+    from erfscope.workflows.measurements import fit_gaussian
 
     results: list[dict[str, Any]] = [
         {"file": str(file), **fit_gaussian(load_erf(file), model, with_offset=with_offset).summary()}

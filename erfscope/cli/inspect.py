@@ -1,5 +1,6 @@
 """`erfscope inspect`."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -7,36 +8,39 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts
+from erfscope.cli.parameters import options_beside_spec
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_SUFFIXES = (".h5", ".hdf5")
 
 
 @click.command("inspect")
 @click.argument("spec", metavar="[MAP|CHECKPOINT]", default="erf.h5")
-@click.option("--config", type=click.Path(path_type=Path), help="Description of a checkpoint without one.")
-@click.option("--allow-partial", is_flag=True, help="Take weights that match less than 95 %.")
-@click.option("--trust", is_flag=True, help="Allow a file that may run code when it is loaded.")
+@options_beside_spec
 @output_options
-def inspect_command(output: Output, /, spec: str, **options: Any) -> None:
+def inspect_command(output: Output, /, spec: str, network: dict[str, Any]) -> None:
     r"""Tell what a map (erf.h5) or a checkpoint holds and how it came about; -v says more.
 
     \b
     erfscope inspect erf.h5
     erfscope inspect deeplabv3_r50-d8_769x769_80k_cityscapes.pth
     erfscope inspect smp:folder --json
+    erfscope inspect deeplabv3 --backbone resnet18 --output-stride 16
     """
     verbose = output.verbosity > 0
-    summary = _map(Path(spec)) if _is_map(Path(spec)) else _network(spec, options)
+    summary = _map(Path(spec)) if _is_map(Path(spec)) else _network(spec, network)
     output.result(summary, lambda: print_facts(_lines(summary, verbose=verbose)))
     for flag in summary.get("flags", ()):
         output.note(flag)
 
 
 def _is_map(path: Path) -> bool:
-    if not path.is_file():
-        return path.suffix in (".h5", ".hdf5")
-    with path.open("rb") as file:
-        return file.read(len(_HDF5)) == _HDF5 or path.suffix in (".h5", ".hdf5")
+    # Names too long, files that can't be read: what opens them says so.
+    with suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(len(_HDF5)) == _HDF5 or path.suffix in _SUFFIXES
+    return path.suffix in _SUFFIXES
 
 
 def _map(path: Path) -> dict[str, Any]:

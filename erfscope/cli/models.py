@@ -12,10 +12,11 @@ def models_command(output: Output) -> None:
 
     Multiply-adds are those of an image of 513×513 px with 21 classes. -v lists each network's options.
     """
+    from erfscope import plugins
     from erfscope.zoo.catalog.backbones import BACKBONES
     from erfscope.zoo.catalog.table import list_networks
 
-    networks = list_networks()
+    networks, brought = list_networks(), plugins.names(plugins.NETWORKS)
 
     def table() -> None:
         header = ("name", "backbone", "stride", "rates", "classes", "parameters", "multiply-adds", "source")
@@ -29,8 +30,10 @@ def models_command(output: Output) -> None:
             for network in networks:
                 click.echo(f"{network['name']}: {', '.join(network['options'])}")
         click.echo(f"backbones: {', '.join(BACKBONES)}")
+        if brought:
+            click.echo(f"plug-ins: {', '.join(brought)}")
 
-    output.result({"models": networks, "backbones": list(BACKBONES)}, table)
+    output.result({"models": networks, "backbones": list(BACKBONES), "plugins": brought}, table)
 
 
 def _giga(multiply_adds: int) -> str:

@@ -1,12 +1,14 @@
 """Parameter types: sizes, units and lists of whole numbers as people write them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
+
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 class IntegersType(click.ParamType[Any]):
@@ -105,27 +107,46 @@ def optional_network_options(command: Callable[..., None]) -> Callable[..., None
     return _add_network(command, required=False)
 
 
+def options_beside_spec(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a network that an argument `spec` names; they arrive as one mapping, without it."""
+
+    @wraps(command)
+    def gather(*args: Any, **options: Any) -> None:
+        network = _take_network(options)
+        command(*args, network=network | dict(options.pop("option")), **options)
+
+    return _decorated(gather, _NETWORK_OPTIONS)
+
+
 def _add_network(command: Callable[..., None], *, required: bool) -> Callable[..., None]:
     @wraps(command)
-    def gather(*args: Any, option: tuple[tuple[str, Any], ...], **options: Any) -> None:
-        network = {name: options.pop(name) for name in _NETWORK}
-        if network["model"] is None:
+    def gather(*args: Any, model: str | None, option: tuple[tuple[str, Any], ...], **options: Any) -> None:
+        network = _take_network(options)
+        if model is None:
             given = next((name for name, value in network.items() if value not in (None, False)), None)
             if given or option:
                 raise click.UsageError(f"--{(given or 'option').replace('_', '-')} needs --model")
             command(*args, network=None, **options)
             return
-        network["spec"] = network.pop("model")
-        command(*args, network=network | dict(option), **options)
+        command(*args, network={"spec": model} | network | dict(option), **options)
 
-    model = click.option(
+    spec = click.option(
         "--model",
         required=required,
-        help="A network ('erfscope models' lists them), a checkpoint, torchvision:, smp:, hf: or timm:NAME.",
+        help="A network ('erfscope models' lists them), a checkpoint, torchvision:, smp:, hf: or timm:NAME, "
+        "or module:function.",
     )
-    for decorate in reversed((model, *_NETWORK_OPTIONS)):
-        gather = decorate(gather)
-    return gather
+    return _decorated(gather, (spec, *_NETWORK_OPTIONS))
+
+
+def _take_network(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options.pop(name) for name in _NETWORK}
+
+
+def _decorated(command: Callable[..., None], decorators: Sequence[Decorator]) -> Callable[..., None]:
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
 
 
 _NETWORK_OPTIONS = (
@@ -151,6 +172,6 @@ _NETWORK_OPTIONS = (
     ),
 )
 _NETWORK = (
-    "model", "config", "checkpoint", "allow_partial", "trust", "backbone", "output_stride", "rates",
+    "config", "checkpoint", "allow_partial", "trust", "backbone", "output_stride", "rates",
     "num_classes", "align_corners", "multi_grid", "separable",
 )  # fmt: skip

@@ -5,6 +5,7 @@ from erfscope.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, ImageDataset,
 from erfscope.datasets.fit import FITS
 from erfscope.datasets.layout import IGNORE, Layout
 from erfscope.datasets.opening import open_dataset
+from erfscope.datasets.plugged import PluggedDataset
 from erfscope.datasets.streaming import SkippedImage, stream
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "LAYOUTS",
     "ImageDataset",
     "Layout",
+    "PluggedDataset",
     "Sample",
     "SkippedImage",
     "open_dataset",

@@ -179,7 +179,7 @@ class ImageDataset(Dataset[Sample]):
         return self.to_sample(index, *self.read(index))
 
     def read(self, index: int) -> tuple[Pixels, Pixels | None]:
-        """Image number `index` before it is normalised, the small form that workers hand over.
+        """Image number `index` before it is normalized, the small form that workers hand over.
 
         Returns
         -------
@@ -199,14 +199,14 @@ class ImageDataset(Dataset[Sample]):
         return np.array(image), None if label is None else np.array(label)
 
     def to_sample(self, index: int, image: Pixels, label: Pixels | None) -> Sample:
-        """Normalise what `read` returned for the same `index`."""
+        """Normalize what `read` returned for the same `index`."""
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
         pixels = (
             torch.from_numpy(image).permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
         )
-        normalised = pixels.div_(255).sub_(mean).div_(std)
+        normalized = pixels.div_(255).sub_(mean).div_(std)
         return Sample(
-            image=normalised if self.channel_order == "rgb" else normalised.flip(0),
+            image=normalized if self.channel_order == "rgb" else normalized.flip(0),
             label=None if label is None else torch.from_numpy(label).to(torch.int64),
             name=self.names[index],
         )

@@ -36,7 +36,7 @@ def read_image(path: Path) -> Image.Image:
     """Read an image as 8-bit RGB, upright.
 
     Grey is copied to three channels, palettes and CMYK are resolved, alpha is dropped (not blended), as
-    training loaders do. 16-bit grey is scaled by 1/257 and rounded; of 16-bit color Pillow hands out the
+    training loaders do. 16-bit gray is scaled by 1/257 and rounded; of 16-bit color Pillow hands out the
     high byte, which is within one level of that. EXIF orientation is applied. Of several frames the
     first counts.
 

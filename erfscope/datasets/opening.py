@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from erfscope import plugins
 from erfscope.datasets.catalog import LAYOUTS
 from erfscope.datasets.dataset import (
     IMAGENET_MEAN,
@@ -20,11 +21,17 @@ from erfscope.datasets.dataset import (
 )
 from erfscope.datasets.fit import FITS
 from erfscope.datasets.layout import Finder, Layout
+from erfscope.datasets.plugged import PluggedDataset, open_plugged
 from erfscope.environment import dataset_root
 from erfscope.errors import DatasetError
 
 # Names of drawn images have five digits, and their order is that of their names.
 _MOST_SCENES = 100_000
+# What a plug-in need not know of; labels are read where there are any, of a plug-in as of a layout.
+_USUAL = {
+    "root": None, "split": "val", "size": None, "fit": "center-crop", "images": None, "seed": 0,
+    "mean": IMAGENET_MEAN, "std": IMAGENET_STD, "channel_order": "rgb",
+}  # fmt: skip
 
 
 def open_dataset(
@@ -40,13 +47,14 @@ def open_dataset(
     std: Sequence[float] = IMAGENET_STD,
     channel_order: str = "rgb",
     labels: bool = True,
-) -> ImageDataset:
-    """Open a dataset by the name of its layout. Lists its folders; reads no image.
+) -> ImageDataset | PluggedDataset:
+    """Open a dataset by the name of its layout, or of a plug-in. Lists its folders; reads no image.
 
     Parameters
     ----------
     name
-        One of `LAYOUTS`.
+        One of `LAYOUTS`, or of the entry-point group `erfscope.datasets`: such a plug-in is called with
+        those of the arguments below that it takes, and must take those that are not at their default.
     root
         The folder it lies in; by default the folder `name` in $ERFSCOPE_DATA. Unused for synthetic images.
     split
@@ -60,7 +68,7 @@ def open_dataset(
     seed
         Of the subset, of random crops and of synthetic images; at least 0.
     mean, std
-        Three numbers each, for R, G, B in 0 to 1, that the samples are normalised with.
+        Three numbers each, for R, G, B in 0 to 1, that the samples are normalized with.
     channel_order
         "rgb", or "bgr" for networks that take the channels so.
     labels
@@ -68,8 +76,8 @@ def open_dataset(
 
     Returns
     -------
-    ImageDataset
-        The images in the order of their names.
+    ImageDataset or PluggedDataset
+        The images in the order of their names, or of the plug-in.
 
     Raises
     ------
@@ -77,7 +85,14 @@ def open_dataset(
         If there is no such dataset, split or fit, the folder isn't there or isn't one of this layout, it
         holds no images or fewer than asked for, or a number is out of its range.
     """
-    layout = LAYOUTS[_choose("dataset", name, LAYOUTS)]
+    wishes = {
+        "root": root, "split": split, "size": size, "fit": fit, "images": images, "seed": seed,
+        "mean": tuple(mean), "std": tuple(std), "channel_order": channel_order, "labels": labels,
+    }  # fmt: skip
+    brought = plugins.names(plugins.DATASETS) if name not in LAYOUTS else []
+    if name in brought:
+        return open_plugged(name, wishes, _USUAL | {"labels": labels})
+    layout = LAYOUTS[_choose("dataset", name, (*LAYOUTS, *brought))]
     fit = _choose("fit", fit, FITS)
     height_width = layout.size if size is None else _size(size)
     if seed < 0:

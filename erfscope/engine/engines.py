@@ -20,7 +20,7 @@ from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.plan import EnginePlan
 from erfscope.engine.precision import PRECISIONS, arithmetic
 from erfscope.engine.target import unit_map
-from erfscope.errors import ComputeError
+from erfscope.errors import ComputeError, one_line
 from erfscope.graph.capture import capture
 from erfscope.graph.flow import Flow, trace
 from erfscope.graph.fold import fold_batch_norms
@@ -150,7 +150,7 @@ class _UnitMap(nn.Module):
 
 
 def _fall_back(plan: EnginePlan, what: str, error: Exception) -> EnginePlan:
-    return replace(plan, reason=f"{what} ({first_line(error)})"[:200])
+    return replace(plan, reason=f"{what} ({one_line(error)})"[:200])
 
 
 def trace_unit_map(model: nn.Module, plan: EnginePlan) -> Flow:
@@ -169,12 +169,6 @@ def trace_unit_map(model: nn.Module, plan: EnginePlan) -> Flow:
         captured = capture(_UnitMap(model, plan).eval(), image)
         fold_batch_norms(captured)
     return trace(captured)
-
-
-def first_line(error: Exception) -> str:
-    """Return an error's type and the first line of its message."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
 def _prune(flow: Flow, plan: EnginePlan) -> Program:

@@ -1,7 +1,7 @@
 """How one image's gradient becomes its contribution to the map.
 
 Every formula adds, per image, a non-negative (H, W) array made from the gradient of the unit with
-respect to the normalised input, before the sum over images.
+respect to the normalized input, before the sum over images.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Keeps the memory of one image for the next, and tells how much a process has used."""
+"""Keeps the memory of one image for the next, tells how much a process has used, and that it has no more."""
 
 import ctypes
 import platform
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+from erfscope.errors import ComputeError
 
 # Parameters of glibc's mallopt, and their defaults.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -33,6 +35,26 @@ def kept_memory() -> Iterator[None]:
         for parameter, default in _DEFAULTS.items():
             libc.mallopt(parameter, default)
         libc.malloc_trim(0)
+
+
+@contextmanager
+def told_when_it_ends(what: str) -> Iterator[None]:
+    """Say in words where `what` asks for more memory than there is.
+
+    Raises
+    ------
+    ComputeError
+        Memory could not be had.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # On the CPU torch raises the same error for memory as for anything else.
+        on_cuda = isinstance(error, torch.OutOfMemoryError)
+        if not (on_cuda or isinstance(error, MemoryError) or "can't allocate memory" in str(error)):
+            raise
+        remedy = "a smaller --batch-size or --size" if on_cuda else "a smaller --size"
+        raise ComputeError(f"{what} needs more memory than there is; give {remedy}") from error
 
 
 def peak_memory(device: torch.device) -> int | None:

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from erfscope.engine.borrow import borrowed
 from erfscope.engine.flops import FlopCount
 from erfscope.engine.target import unit_map
-from erfscope.errors import ComputeError
+from erfscope.errors import ComputeError, one_line
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class NetworkFacts:
     flops
         Operations of plain autograd over one image, None if they can't be counted.
     hindrance
-        Why a captured graph would have another gradient than the network itself, None if it hasn't:
+        Why there is no graph, or one with another gradient than the network itself, None if neither:
         a capture sees neither `no_grad` nor a custom function's own backward.
     """
 
@@ -60,13 +60,19 @@ def probe(
                         output = unit_map(model, image, layer, resize=resize)
                     hindrance = _custom_function(output) or watch.found
                     output.sum().backward()  # type: ignore[no-untyped-call]
-            return NetworkFacts(_map_shape(output), count.total, hindrance)
+            return NetworkFacts(_map_shape(output), count.total, _torchscript(model) or hindrance)
     except ComputeError:
         raise
     except Exception:
         # A network may raise anything on fake tensors; whether it runs on real ones decides.
         shape = _shape_of_real_run(model, size, layer, resize=resize, device=device)
-        return NetworkFacts(shape, None, "the network does not run on fake tensors")
+        return NetworkFacts(shape, None, _torchscript(model) or "the network does not run on fake tensors")
+
+
+def _torchscript(model: nn.Module) -> str | None:
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        return "the network is TorchScript, of which no graph can be captured"
+    return None
 
 
 def _shape_of_real_run(
@@ -75,10 +81,13 @@ def _shape_of_real_run(
     try:
         with borrowed(model, device, torch.float32), torch.no_grad():
             return _map_shape(unit_map(model, torch.zeros(1, 3, *size, device=device), layer, resize=resize))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
+    except ComputeError:
+        raise
+    except Exception as error:  # whatever a network raises at a size it does not take
+        one_input = isinstance(error, TypeError)
+        remedy = "wrap it in a module that takes images alone" if one_input else "try another size"
         raise ComputeError(
-            f"the network does not run on an image of {size[0]}×{size[1]} px ({reason}); try another size"
+            f"the network does not run on an image of {size[0]}×{size[1]} px ({one_line(error)}); {remedy}"
         ) from error
 
 

@@ -10,7 +10,7 @@ import torch
 from erfscope.datasets import Sample, SkippedImage
 from erfscope.engine.engines import Engine, GradientFunction
 from erfscope.engine.formulas import FORMULAS
-from erfscope.engine.memory import kept_memory
+from erfscope.engine.memory import kept_memory, told_when_it_ends
 from erfscope.engine.plan import EnginePlan
 from erfscope.engine.precision import PRECISIONS
 from erfscope.errors import ComputeError
@@ -93,13 +93,15 @@ def accumulate(
     Raises
     ------
     ComputeError
-        Images of another size than planned, a graph that is cut between image and unit, too many
-        skipped images, none left, or a map of zeros.
+        Images of another size than planned, a graph that is cut between image and unit, too little
+        memory, too many skipped images, none left, or a map of zeros.
     """
     device = torch.device(plan.device)
     sums = Sums.zeros(plan.size, replicates, device)
     items = zip(images, groups, strict=False)
-    with engine.ready() as gradients, limited_threads(plan.threads), kept_memory():
+    height, width = plan.size
+    what = f"{plan.model} at {height}×{width} px"
+    with told_when_it_ends(what), engine.ready() as gradients, limited_threads(plan.threads), kept_memory():
         while batch := list(islice(items, plan.batch_size)):
             _add_batch(sums, gradients, plan, batch)
             progress(sums.done, sums.skipped)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from erfscope.datasets import ImageDataset, Sample, SkippedImage, stream
+from erfscope.datasets import ImageDataset, PluggedDataset, Sample, SkippedImage, stream
 from erfscope.errors import ComputeError
 
 Images = ImageDataset | Iterable[Sample | SkippedImage | torch.Tensor]
@@ -62,6 +62,16 @@ def open_source(images: Images) -> ImageSource:
             classes=images.classes,
             description=images.describe(),
         )
+    if isinstance(images, PluggedDataset):
+        return ImageSource(
+            size=images.size,
+            items=lambda workers: iter(images),
+            parallel=False,
+            sequences=map(str, count()),
+            total=len(images),
+            classes=images.classes,
+            description=images.describe(),
+        )
     total = len(images) if isinstance(images, Sized) else None
     named = (_as_sample(item, index) for index, item in enumerate(images))
     head: list[Sample | SkippedImage] = []
@@ -88,5 +98,5 @@ def _as_sample(item: Sample | SkippedImage | torch.Tensor, index: int) -> Sample
     if not isinstance(item, torch.Tensor):
         return item
     if item.ndim != 3 or item.shape[0] != 3:
-        raise ComputeError(f"image {index} has shape {list(item.shape)}; expected (3, H, W), normalised")
+        raise ComputeError(f"image {index} has shape {list(item.shape)}; expected (3, H, W), normalized")
     return Sample(item, None, f"image-{index:05d}")

@@ -1,7 +1,7 @@
 """Which unit, and which of its values: from a network's output to one scalar an image."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +11,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from erfscope.errors import ComputeError
+from erfscope.zoo.outputs import channels_first, logits_of
 
 TARGETS = ("logits", "predicted", "margin")
-# What networks call their logits, the surest first.
-_LOGITS = ("out", "logits", "main", "pred", "preds", "prediction", "semantic", "seg", "output", "x")
 
 
 @dataclass(frozen=True)
@@ -89,62 +88,17 @@ def check_target(target: Target, values: int, *, layer: str | None) -> None:
         raise ComputeError("the margin needs at least two classes; this network has one logit")
 
 
-def logits_of(output: Any, size: tuple[int, int]) -> torch.Tensor:
-    """Find the main logits (N, K, h, w) in what a network returns for images of `size`, (H, W).
-
-    A tensor is taken as it is; of a mapping or an object what is called `out`, `logits` or the like, else
-    its only map; of a sequence the first map, where networks with side outputs have their main one. A map
-    whose middle axes, not its last ones, have the image's proportions has its channels last: they are moved.
-
-    Raises
-    ------
-    ComputeError
-        There is no such tensor, or it has no height and width.
-    """
-    found = _main(output)
-    if not isinstance(found, torch.Tensor) or found.ndim != 4:
-        got = f"shape {list(found.shape)}" if isinstance(found, torch.Tensor) else type(output).__name__
-        raise ComputeError(
-            f"the network returned {got}; expected logits (N, K, h, w): wrap it in a module that returns "
-            "them, or give a layer as the unit"
-        )
-    _, first, middle, last = found.shape
-    if not _proportional((middle, last), size) and _proportional((first, middle), size):
-        return found.permute(0, 3, 1, 2)
-    return found
-
-
-def _main(output: Any) -> Any:
-    if isinstance(output, (tuple, list)):
-        return next((each for each in map(_main, output) if isinstance(each, torch.Tensor)), None)
-    if isinstance(output, torch.Tensor) or output is None:
-        return output
-    named = output if isinstance(output, Mapping) else getattr(output, "__dict__", {})
-    name = next((name for name in _LOGITS if isinstance(named.get(name), torch.Tensor)), None)
-    if name is not None:
-        return named[name]
-    maps = [value for value in named.values() if isinstance(value, torch.Tensor) and value.ndim == 4]
-    return maps[0] if len(maps) == 1 else None
-
-
-def _proportional(shape: tuple[int, int], size: tuple[int, int]) -> bool:
-    """Say whether a map of that height and width may be one of the image, at some stride."""
-    height, width = (length / side for length, side in zip(shape, size, strict=True))
-    # A side is rounded to a whole number of cells, and padding may add another.
-    slack = min(2 / min(shape), 0.25)
-    return abs(height / width - 1) <= slack
-
-
 def unit_map(model: nn.Module, images: torch.Tensor, layer: str | None, *, resize: bool) -> torch.Tensor:
     """Run the model on (N, 3, H, W) and return the map (N, K, h, w) in which the unit lies.
 
     Low-resolution logits are resized bilinearly to the images' size unless `resize` is False; a layer's
-    feature map is returned as it is.
+    feature map is returned as it is, with its channels second.
     """
+    size = (images.shape[-2], images.shape[-1])
     if layer is None:
-        logits = logits_of(model(images), (images.shape[-2], images.shape[-1]))
-        if resize and logits.shape[-2:] != images.shape[-2:]:
-            logits = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        logits = logits_of(model(images), size)
+        if resize and logits.shape[-2:] != size:
+            logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
         return logits
     with _captured_output(model, layer) as outputs:
         model(images)
@@ -153,14 +107,22 @@ def unit_map(model: nn.Module, images: torch.Tensor, layer: str | None, *, resiz
     features = outputs[-1]
     if not isinstance(features, torch.Tensor) or features.ndim != 4:
         raise ComputeError(f"layer {layer} returns no feature map (N, C, h, w); name a layer that does")
-    return features
+    return channels_first(features, size)
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
-    """Return the submodule of that dotted name; `ComputeError` suggests the nearest names."""
+    """Return the submodule of that dotted name; `ComputeError` suggests the nearest names.
+
+    The end of a name will do where it is no other's: `layer4` for `network.backbone.layer4`.
+    """
     layers: dict[str, nn.Module] = dict(model.named_modules())
-    if name in layers:
-        return layers[name]
+    ending = [name] if name in layers else [each for each in layers if each.endswith(f".{name}")]
+    if len(ending) == 1:
+        return layers[ending[0]]
+    if ending:
+        raise ComputeError(
+            f"several layers are called {name!r}: {', '.join(ending[:4])}; give more of one's name"
+        )
     near = difflib.get_close_matches(name, layers, n=3)
     hint = (
         f"did you mean {' or '.join(near)}?"

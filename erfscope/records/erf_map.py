@@ -32,7 +32,7 @@ class ErfMap:
     Attributes
     ----------
     erf
-        (H, W) float64, axes (y, x): sum over the images of the clipped gradient, un-normalised.
+        (H, W) float64, axes (y, x): sum over the images of the clipped gradient, un-normalized.
     unit
         The unit that the gradient was taken of.
     origin

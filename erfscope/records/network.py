@@ -11,7 +11,8 @@ class WeightsReport:
 
     `source` is a path, "random" or "as given" (a module that the caller built); `matched`, `missing`
     and `unexpected` name tensors of the state dict. `left_out` counts tensors of auxiliary heads,
-    which no map needs.
+    which no map needs, and of what a training module keeps beside its network. `not_finite` counts the
+    values that are NaN or infinite, by tensor.
     """
 
     source: str
@@ -21,6 +22,7 @@ class WeightsReport:
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     left_out: int = 0
+    not_finite: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -41,6 +43,8 @@ class WeightsReport:
             "missing": len(self.missing),
             "unexpected": len(self.unexpected),
             "left_out": self.left_out,
+            "not_finite_values": sum(self.not_finite.values()),
+            "not_finite_tensors": len(self.not_finite),
             "missing_names": list(self.missing),
             "unexpected_names": list(self.unexpected),
         }
@@ -55,11 +59,13 @@ class TrainingFacts:
     classes, palette
         Names, and colors (R, G, B) in 0 to 255.
     mean, std
-        Of R, G, B in 0 to 1, with which images were normalised.
+        Of R, G, B in 0 to 1, with which images were normalized.
     channel_order
         In which the network takes them: "rgb" or "bgr".
     crop_size
         (H, W), px.
+    hyper_parameters
+        What Lightning keeps of them, as JSON can say it.
     """
 
     classes: tuple[str, ...] = ()
@@ -68,6 +74,7 @@ class TrainingFacts:
     std: tuple[float, float, float] | None = None
     channel_order: str = "rgb"
     crop_size: tuple[int, int] | None = None
+    hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -86,7 +93,7 @@ class ModelOrigin:
         The options of its training that were overridden.
     parts
         The description from which it was built; empty for another library's network.
-    format, recognised_by
+    format, recognized_by
         What it was read from, and what told so.
     """
 
@@ -97,4 +104,4 @@ class ModelOrigin:
     parts: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingFacts = TrainingFacts()
     format: str = ""
-    recognised_by: str = ""
+    recognized_by: str = ""

@@ -22,7 +22,7 @@ from erfscope.report.scene import Scene
 PANEL_WIDTH, BAR_WIDTH, TEXT_HEIGHT = 4.2, 1.4, 1.2
 LETTERS = int(0.9 * PANEL_WIDTH * LETTERS_PER_INCH)
 LARGEST_RATIO = 3.0  # in powers of two: eight times as much
-NOT_COMPARED = "0.85"  # grey
+NOT_COMPARED = "0.85"  # gray
 
 
 def draw_comparison(erfs: Sequence[ErfMap], names: Sequence[str], comparison: Comparison) -> Figure:

@@ -26,7 +26,7 @@ FORMATS = (".png", ".pdf", ".svg")
 SCREEN_DPI, PRINT_DPI = 150, 300  # in PDF and SVG of the map's image only; the rest are vectors
 LOG_DECADES = 4
 POWER = 0.5
-COLORS = "magma"  # perceptually uniform, safe for color-blind readers, readable in grey
+COLORS = "magma"  # perceptually uniform, safe for color-blind readers, readable in gray
 
 PROFILES = ("cuts", "radial")
 # Inches.

@@ -80,7 +80,7 @@ def read_array(path: Path) -> FloatArray:
 def export_map(erf: ErfMap, path: Path, *, overwrite: bool = False) -> None:
     """Write the (H, W) map to `path` in the format that its suffix names.
 
-    `.npy` float64 and `.csv` (one row a line) keep every digit; `.tiff` is float32; `.png` is 16-bit grey,
+    `.npy` float64 and `.csv` (one row a line) keep every digit; `.tiff` is float32; `.png` is 16-bit gray,
     linear, from 0 to 65535 at the map's highest value.
 
     Raises
@@ -111,8 +111,8 @@ def _write_tiff(path: Path, erf: FloatArray) -> None:
 
 def _write_png(path: Path, erf: FloatArray) -> None:
     peak = erf.max()
-    grey = np.round(np.clip(erf, 0, None) / (peak if peak > 0 else 1.0) * 65535)
-    Image.fromarray(grey.astype(np.uint16)).save(path, format="PNG")
+    gray = np.round(np.clip(erf, 0, None) / (peak if peak > 0 else 1.0) * 65535)
+    Image.fromarray(gray.astype(np.uint16)).save(path, format="PNG")
 
 
 EXPORTS: Mapping[str, Callable[[Path, FloatArray], None]] = MappingProxyType(

@@ -9,7 +9,7 @@ from erfscope.measure.compare import Contestant, compare, describe
 from erfscope.records.comparison import Comparison
 from erfscope.records.erf_map import ErfMap
 from erfscope.store.read import read_map
-from erfscope.workflows.maps import images_per_group, mass_statistics
+from erfscope.workflows.measurements import images_per_group, mass_statistics
 
 
 def compare_maps(erfs: Sequence[ErfMap]) -> Comparison:

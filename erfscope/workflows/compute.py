@@ -60,7 +60,7 @@ def compute_erf(
         that holds them. It is run in eval mode and comes back exactly as it was.
     images
         A dataset of `open_dataset`, or any iterable of samples or (3, H, W) tensors, all of one size
-        and normalised as the network expects. Gradients are with respect to the normalised image.
+        and normalized as the network expects. Gradients are with respect to the normalized image.
     formula
         "paper" (Eq. 1 of arXiv 2307.14179), "replknet", "openerf" or "luo2016".
     target
@@ -97,7 +97,7 @@ def compute_erf(
     Returns
     -------
     ErfMap
-        Its `erf` is (H, W) float64, un-normalised.
+        Its `erf` is (H, W) float64, un-normalized.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def _describe_model(model: nn.Module) -> dict[str, Any]:
     network = {
         "name": origin.name,
         "format": origin.format,
-        "recognised_by": origin.recognised_by,
+        "recognized_by": origin.recognized_by,
         "options": dict(origin.options),
         "trained_with": dict(origin.trained_with),
         "training": origin.training.summary(),

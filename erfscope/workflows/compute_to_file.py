@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.checkpoints.load import load_model
-from erfscope.datasets import ImageDataset, open_dataset
+from erfscope.datasets import ImageDataset, PluggedDataset, open_dataset
 from erfscope.engine.run import Progress
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.network import TrainingFacts, WeightsReport
@@ -28,7 +28,7 @@ def compute_to_file(
 ) -> ErfMap:
     """Do what `erfscope compute` says: check the target file, open everything, compute, write.
 
-    Images are cropped and normalised as the network's checkpoint says, if it does; a size that is asked
+    Images are cropped and normalized as the network's checkpoint says, if it does; a size that is asked
     for goes before its.
 
     Parameters
@@ -44,13 +44,14 @@ def compute_to_file(
     """
     asked = _pick(options, "root", "split", "size", "fit", "images", "seed")
     images = open_dataset(data, labels=False, **asked)
-    prepare_target(out, overwrite=overwrite, bytes_needed=bytes_for(images.size, options["replicates"]))
+    prepare_target(out, overwrite=overwrite)
     network = dict(network)
     if network["spec"] in CATALOG and network["num_classes"] is None and network["checkpoint"] is None:
         network["num_classes"] = len(images.classes) or None
     model = load_model(**network, seed=options["seed"])
     _warn_of(model.origin.weights, network["spec"], warn)
     images = _as_trained(images, model.origin.training, data, asked)
+    prepare_target(out, overwrite=overwrite, bytes_needed=bytes_for(images.size, options["replicates"]))
     choices = _pick(options, "formula", "target", "precision", "device", "batch_size", "workers", "engine")
     limits = _pick(options, "replicates", "max_skipped", "seed")
     with progress(model.origin.name, len(images)) as shown:
@@ -67,11 +68,17 @@ def _warn_of(weights: WeightsReport, model: str, warn: Callable[[str], None]) ->
     elif weights.missing:
         first = ", ".join(weights.missing[:3])
         warn(f"{len(weights.missing)} tensors are not in {weights.source} and stay random: {first}, …")
+    if weights.not_finite:
+        values, tensors = sum(weights.not_finite.values()), len(weights.not_finite)
+        warn(
+            f"{values} values in {tensors} tensors of {weights.source} "
+            "are NaN or infinite: the training diverged, or the file is damaged; take an earlier checkpoint"
+        )
 
 
 def _as_trained(
-    images: ImageDataset, training: TrainingFacts, data: str, asked: Mapping[str, Any]
-) -> ImageDataset:
+    images: ImageDataset | PluggedDataset, training: TrainingFacts, data: str, asked: Mapping[str, Any]
+) -> ImageDataset | PluggedDataset:
     """Open the images again as the network was trained on them, as far as its checkpoint tells."""
     told: dict[str, Any] = {"channel_order": training.channel_order}
     if training.mean is not None and training.std is not None:

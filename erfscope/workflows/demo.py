@@ -11,7 +11,8 @@ from erfscope.engine.run import Progress
 from erfscope.store.replace import prepare_target
 from erfscope.store.write import write_map
 from erfscope.workflows.compute import compute_erf
-from erfscope.workflows.maps import fit_gaussian, measure_star, plot_erf
+from erfscope.workflows.maps import plot_erf
+from erfscope.workflows.measurements import fit_gaussian, measure_star
 
 
 def demo(

@@ -24,7 +24,7 @@ from erfscope.report.pictures import Picture, hover_values, inline
 from erfscope.report.scene import Findings, Scene
 from erfscope.store.read import read_map
 from erfscope.store.replace import prepare_target
-from erfscope.workflows.maps import fit_gaussian, measure_extent, measure_star
+from erfscope.workflows.measurements import fit_gaussian, measure_extent, measure_star
 from erfscope.workflows.star_prediction import hold_against, recorded_prediction
 
 if TYPE_CHECKING:

@@ -1,8 +1,12 @@
 """What a checkpoint is: its format, its network, what it was trained on, and how well its weights fit."""
 
+from contextlib import suppress
 from typing import Any
 
+import torch
+
 from erfscope.checkpoints.load import load_model
+from erfscope.engine.probe import probe
 from erfscope.errors import ComputeError
 from erfscope.workflows.predict import predict_fov
 from erfscope.zoo.network import Network
@@ -24,9 +28,9 @@ def inspect_network(spec: str, **options: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        spec, format and recognised_by, network, backbone, num_classes, output_stride, read_stride, rates,
+        spec, format and recognized_by, network, backbone, num_classes, output_stride, read_stride, rates,
         crop_size (H, W), mean and std (R, G, B in 0 to 1), channel_order, classes, parameters, the weights
-        report, and flags. None for what isn't known.
+        report, hyper-parameters that Lightning kept, and flags. None for what isn't known.
 
     Raises
     ------
@@ -41,10 +45,10 @@ def inspect_network(spec: str, **options: Any) -> dict[str, Any]:
     return {
         "spec": spec,
         "format": origin.format,
-        "recognised_by": origin.recognised_by,
+        "recognized_by": origin.recognized_by,
         "network": origin.name,
         "backbone": described.get("backbone"),
-        "num_classes": described.get("num_classes"),
+        "num_classes": described.get("num_classes") or _count_classes(network),
         "output_stride": graph.get("output_stride") or described.get("output_stride"),
         "read_stride": graph.get("read_stride"),
         "rates": list(graph.get("rates") or described.get("rates") or ()),
@@ -56,14 +60,25 @@ def inspect_network(spec: str, **options: Any) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "weights": origin.weights.summary(),
         "trained_with": dict(origin.trained_with),
+        "hyper_parameters": dict(training.hyper_parameters),
         "flags": flags,
     }
 
 
+def _size(network: Network) -> tuple[int, int]:
+    return network.origin.training.crop_size or USUAL_SIZE
+
+
+def _count_classes(network: Network) -> int | None:
+    """Count the logits of a network whose file doesn't tell."""
+    with suppress(ComputeError):  # it returns none
+        return probe(network, _size(network), None, resize=False, device=torch.device("cpu")).shape[0]
+    return None
+
+
 def _graph_facts(network: Network) -> tuple[dict[str, Any], list[str]]:
-    size = network.origin.training.crop_size or USUAL_SIZE
     try:
-        prediction = predict_fov(network, size)
+        prediction = predict_fov(network, _size(network))
     except ComputeError as error:
         return {}, [f"stride and rates are not read from the graph: {error}"]
     return prediction.summary(), list(prediction.flags)

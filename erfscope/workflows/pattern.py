@@ -6,7 +6,7 @@ from erfscope.measure.patches import measure_patches
 from erfscope.measure.pattern import classify
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.pattern import Pattern
-from erfscope.workflows.maps import fit_gaussian, measure_star
+from erfscope.workflows.measurements import fit_gaussian, measure_star
 
 
 def classify_pattern(erf: ErfMap) -> Pattern:

@@ -6,10 +6,10 @@ from typing import Any
 from torch import nn
 
 from erfscope.checkpoints.load import load_model
-from erfscope.engine.engines import first_line, trace_unit_map
+from erfscope.engine.engines import trace_unit_map
 from erfscope.engine.plan import make_plan
 from erfscope.engine.target import Target
-from erfscope.errors import ComputeError
+from erfscope.errors import ComputeError, one_line
 from erfscope.graph.fov.predict import predict
 from erfscope.records.prediction import FovPrediction
 
@@ -53,7 +53,8 @@ def predict_fov(
     try:
         flow = trace_unit_map(model, plan)
     except Exception as error:  # torch raises anything for what it can't capture
-        raise ComputeError(f"{plan.model} can't be captured as a graph: {first_line(error)}") from error
+        reason = one_line(error) if plan.graph_allowed else plan.reason
+        raise ComputeError(f"{plan.model} can't be captured as a graph: {reason}") from error
     return predict(flow, plan.unit, plan.model, receptive_fields=True)
 
 

@@ -9,7 +9,7 @@ from erfscope.measure.lattice.cells import reach
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.star import StarMeasurement
 from erfscope.store.read import read_map
-from erfscope.workflows.maps import measure_star
+from erfscope.workflows.measurements import measure_star
 
 
 def measure_star_file(file: Path, network: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from erfscope.datasets import ImageDataset, open_dataset
+from erfscope.datasets import ImageDataset, PluggedDataset, open_dataset
 from erfscope.datasets.catalog import LAYOUTS
 from erfscope.engine.run import Progress
 from erfscope.errors import MapError
@@ -16,7 +16,7 @@ from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.store.read import read_map
 from erfscope.store.write import write_map
 from erfscope.workflows.compute import compute_erf
-from erfscope.workflows.maps import measure_star
+from erfscope.workflows.measurements import measure_star
 from erfscope.zoo.build import build_network
 from erfscope.zoo.description import NetworkDescription
 from erfscope.zoo.segmentor import Segmentor
@@ -103,7 +103,7 @@ def _draw(own: ErfMap, seed: int, out: Path, progress: OpenProgress) -> ErfMap:
     return erf
 
 
-def _images(own: ErfMap, out: Path) -> ImageDataset:
+def _images(own: ErfMap, out: Path) -> ImageDataset | PluggedDataset:
     dataset = own.provenance["dataset"]
     if dataset["name"] not in LAYOUTS:
         raise MapError(f"the images of this map were handed over in Python; compute {out} there too")

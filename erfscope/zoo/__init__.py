@@ -1,1 +1,1 @@
-"""Networks in plain torch. The catalogue is the way in; parameter names are mmsegmentation's."""
+"""Networks in plain torch. The catalog is the way in; parameter names are mmsegmentation's."""

@@ -6,7 +6,7 @@ from erfscope.records.network import ModelOrigin
 
 
 class Network(nn.Module):
-    """Maps a normalised image (N, 3, H, W) to logits (N, K, H, W), and knows where it comes from."""
+    """Maps a normalized image (N, 3, H, W) to logits (N, K, H, W), and knows where it comes from."""
 
     #: What the network is and where its weights come from; set by `checkpoints.load_model`.
     origin: ModelOrigin

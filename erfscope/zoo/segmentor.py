@@ -69,7 +69,7 @@ class Segmentor(Network):
         return rates
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Normalised image (N, 3, H, W) → logits (N, K, H, W)."""
+        """Map normalized images (N, 3, H, W) to logits (N, K, H, W)."""
         maps = self.backbone(image)
         logits = self.head(maps if self.neck is None else self.neck(maps))
         return resize_like(logits, image, align_corners=self.align_corners)

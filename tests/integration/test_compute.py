@@ -146,7 +146,7 @@ BAD = {
     "folder as out": (["--out", "."], "is a folder"),
     "unwritable": (["--out", "/proc/erf.h5"], "can't write to folder /proc"),
     "batch size": (["--batch-size", "0"], "at least one image"),
-    "unknown option": (["--colour", "red"], "No such option"),
+    "unknown option": (["--color", "red"], "No such option"),
 }
 
 

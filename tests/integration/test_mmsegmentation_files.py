@@ -4,7 +4,7 @@ import pytest
 from mmsegmentation_files import build, write
 
 
-def test_compute_crops_and_normalises_as_trained(run, here):
+def test_compute_crops_and_normalizes_as_trained(run, here):
     write(here / "deeplabv3_r18.pth", build())
     done = run(
         "compute", "--model", "deeplabv3_r18.pth", "--data", "synthetic-leaves", "--images", 2, "--json"

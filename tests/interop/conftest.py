@@ -15,3 +15,14 @@ def torchvision():
     yield torchvision
     if not torch.cuda.is_available():
         del library
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Fail at any attempt to reach another machine."""
+
+    def refuse(*arguments, **_named):
+        raise AssertionError(f"the network was asked for {arguments}")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)

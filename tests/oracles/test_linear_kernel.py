@@ -23,11 +23,11 @@ def test_map_is_the_convolved_kernels(size, at):
     layers = [nn.Conv2d(1, 1, 3, padding=rate, dilation=rate, bias=False) for rate in rates]
     for layer, kernel in zip(layers, kernels, strict=True):
         layer.weight.data = torch.from_numpy(kernel)[None, None]
-    to_grey = nn.Conv2d(3, 1, 1, bias=False)
-    nn.init.ones_(to_grey.weight)
+    to_gray = nn.Conv2d(3, 1, 1, bias=False)
+    nn.init.ones_(to_gray.weight)
     images = [torch.randn(3, *size) for _ in range(3)]
 
-    erf = erfscope.compute_erf(nn.Sequential(to_grey, *layers), images, at=at, precision="float64")
+    erf = erfscope.compute_erf(nn.Sequential(to_gray, *layers), images, at=at, precision="float64")
 
     impulse = np.zeros(size)
     y, x = at or (size[0] // 2, size[1] // 2)

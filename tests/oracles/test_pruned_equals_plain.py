@@ -1,4 +1,4 @@
-"""Pruned and folded against plain autograd in float64: the same numbers, for every catalogue network."""
+"""Pruned and folded against plain autograd in float64: the same numbers, for every catalog network."""
 
 import pytest
 import torch

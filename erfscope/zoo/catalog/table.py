@@ -1,4 +1,4 @@
-"""The catalogue: every network by its name."""
+"""The catalog: every network by its name."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ _VESSELS, _CITYSCAPES, _VOC, _ADE = 2, 19, 21, 150
 
 @dataclass(frozen=True)
 class NetworkEntry:
-    """One row of the catalogue.
+    """One row of the catalog.
 
     `describe` takes the network's options, all by keyword and with defaults, but for the two that every
     network has: `num_classes` and `align_corners`.
@@ -123,7 +123,7 @@ CATALOG: Mapping[str, NetworkEntry] = MappingProxyType(
 def describe_network(
     name: str, *, num_classes: int | None = None, align_corners: bool = False, **options: Any
 ) -> NetworkDescription:
-    """Return what a network of the catalogue is made of; options that are None take their defaults.
+    """Return what a network of the catalog is made of; options that are None take their defaults.
 
     Raises
     ------

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import SmallNet, seeded
 from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel
 
-from erfscope.checkpoints.reading import read_checkpoint
+import erfscope
+from erfscope.checkpoints.files.reading import read_checkpoint
 from erfscope.errors import CheckpointError
+
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def network():
@@ -40,6 +44,17 @@ FILES = {
     "lightning": ({"state_dict": prefixed("model."), "hyper_parameters": {"lr": 0.1}}, "state_dict"),
     "wrapped twice": (prefixed("module.model."), ""),
     "compiled": (prefixed("_orig_mod."), ""),
+    "compiled and parallel": (prefixed("_orig_mod.module."), ""),
+    "parallel and compiled": (prefixed("module._orig_mod.model."), ""),
+    "a part compiled": ({name.replace("conv.", "conv._orig_mod."): t for name, t in STATE.items()}, ""),
+    "sharded": (prefixed("_fsdp_wrapped_module.model._checkpoint_wrapped_module."), ""),
+    "network": ({"network": STATE, "epoch": 1}, "network"),
+    "weights": ({"weights": STATE}, "weights"),
+    "nnU-Net": ({"network_weights": STATE, "trainer_name": "nnUNetTrainer"}, "network_weights"),
+    "DeepSpeed": ({"module": STATE, "optimizer": None}, "module"),
+    "timm, averaged": ({"state_dict": {}, "state_dict_ema": prefixed("module.")}, "state_dict_ema"),
+    "ConvNeXt, averaged": ({"model": {}, "model_ema": STATE}, "model_ema"),
+    "described under model": ({"model": {"name": "fcn"}, "state_dict": STATE}, "state_dict"),
     "averaged by torch": ({"state_dict": averaged()}, "state_dict"),
     "averaged by mmengine": (
         {"ema_state_dict": {"steps": torch.tensor(3), **prefixed("module.")}},
@@ -68,12 +83,71 @@ def test_wrappings(name, tmp_path):
     assert all(torch.equal(checkpoint.state[key], STATE[key]) for key in STATE)
 
 
-def test_the_averaged_weights_are_taken(tmp_path):
-    """mmengine's EMAHook puts them into `state_dict` before it saves."""
-    last = {"steps": torch.tensor(3), **prefixed("module.", {key: t + 1 for key, t in STATE.items()})}
-    torch.save({"ema_state_dict": last, "state_dict": STATE}, tmp_path / "w.pth")
+LAST_STEP = {key: tensor + 1 for key, tensor in STATE.items()}
+AVERAGED = {
+    # mmengine's EMAHook puts them into `state_dict` before it saves.
+    "mmengine": {
+        "ema_state_dict": {"steps": torch.tensor(3), **prefixed("module.", LAST_STEP)},
+        "state_dict": STATE,
+    },
+    "timm": {"state_dict": LAST_STEP, "state_dict_ema": STATE},
+    "ConvNeXt": {"model": LAST_STEP, "model_ema": STATE},
+}
+
+
+@pytest.mark.parametrize("library", AVERAGED)
+def test_the_averaged_weights_are_taken(library, tmp_path):
+    torch.save(AVERAGED[library], tmp_path / "w.pth")
     state = read_checkpoint(tmp_path / "w.pth").state
     assert torch.equal(state["conv.weight"], STATE["conv.weight"])
+
+
+def test_names_that_would_become_one_are_kept(tmp_path):
+    state = {"a._orig_mod.w": torch.ones(1), "a.w": torch.zeros(1)}
+    save_file(state, tmp_path / "w.safetensors")
+    assert read_checkpoint(tmp_path / "w.safetensors").state.keys() == state.keys()
+
+
+def test_a_checkpoint_of_lightning(tmp_path):
+    hyper_parameters = {
+        "lr": 0.1,
+        "rates": (6, 12),
+        "classes": {0: "road"},
+        "limit": float("inf"),
+        "args": argparse.Namespace(lr=1),
+        "loss": torch.zeros(2),
+    }
+    content = {
+        "state_dict": prefixed("model."),
+        "hyper_parameters": hyper_parameters,
+        "pytorch-lightning_version": "2.5.0",
+        "callbacks": {"ModelCheckpoint{'monitor': None}": {"best_model_path": "x"}},
+        "optimizer_states": [{"state": {0: {"exp_avg": torch.zeros(3)}}}],
+    }
+    torch.save(content, tmp_path / "last.ckpt")
+    checkpoint = read_checkpoint(tmp_path / "last.ckpt")
+    assert checkpoint.state.keys() == STATE.keys()
+    assert checkpoint.hyper_parameters == {
+        "lr": 0.1,
+        "rates": [6, 12],
+        "classes": {"0": "road"},
+        "limit": "inf",
+    }
+
+
+def test_very_many_hyper_parameters_are_left_out(tmp_path):
+    torch.save({"state_dict": STATE, "hyper_parameters": {"files": ["x"] * 20_000}}, tmp_path / "w.ckpt")
+    assert read_checkpoint(tmp_path / "w.ckpt").hyper_parameters == {}
+
+
+def test_the_metadata_of_safetensors(tmp_path):
+    save_file(STATE, tmp_path / "w.safetensors", metadata={"format": "pt", "epoch": "3"})
+    assert read_checkpoint(tmp_path / "w.safetensors").meta == {"format": "pt", "epoch": "3"}
+
+
+def test_safetensors_by_another_name(tmp_path):
+    save_file(STATE, tmp_path / "w.bin")
+    assert read_checkpoint(tmp_path / "w.bin").state.keys() == STATE.keys()
 
 
 def test_names_that_only_look_like_wrappers(tmp_path):
@@ -164,9 +238,25 @@ def test_tensors_that_no_network_takes(kind, tmp_path):
         read_checkpoint(tmp_path / "w.pth")
 
 
+def test_complex_tensors(tmp_path):
+    torch.save({"a": torch.ones(1, dtype=torch.complex64)}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"w\.pth: 'a' is complex"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of writing such an archive
 def test_torchscript(tmp_path):
     trace = torch.jit.trace(torch.nn.Identity(), torch.ones(1))
     trace.save(tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match="TorchScript archive"):
         read_checkpoint(tmp_path / "w.pth")
+
+
+def test_a_checkpoint_that_lightning_itself_wrote():
+    network = erfscope.load_model("conftest:SmallNet", checkpoint=GOLDEN / "lightning.ckpt")
+    report = network.origin.weights
+    assert (report.missing, report.unexpected, report.left_out) == ((), (), 1)  # the loss keeps a weight
+    image = torch.randn(1, 3, 16, 16)
+    assert torch.equal(network(image), seeded(SmallNet()).eval()(image))
+    content = read_checkpoint(GOLDEN / "lightning.ckpt")
+    assert content.hyper_parameters == {"arch": "small", "lr": 0.001, "classes": ["a", "b"]}

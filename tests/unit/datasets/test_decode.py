@@ -87,7 +87,7 @@ def write_tiff(path: Path, values: npt.NDArray[Any], **tags: int) -> Path:
 
 
 def write_png(path: Path, values: npt.NDArray[np.uint16], color: int) -> Path:
-    """Write a 16-bit PNG by hand: Pillow writes grey ones only."""
+    """Write a 16-bit PNG by hand: Pillow writes gray ones only."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -110,7 +110,7 @@ def test_rgb(tmp_path: Path, end: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["png", "bmp", "tif", "pgm", "gif"])
-def test_grey(tmp_path: Path, end: str) -> None:
+def test_gray(tmp_path: Path, end: str) -> None:
     assert np.array_equal(pixels(save(tmp_path / f"x.{end}", GREY)), grey3(GREY))
 
 

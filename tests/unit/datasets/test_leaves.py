@@ -21,8 +21,8 @@ def test_amplitude_falls_like_one_over_frequency(pictures: list[tuple[npt.NDArra
     window = np.hanning(side)[:, None] * np.hanning(side)  # or the frame's own edges would add a cross
     total = np.zeros((side, side))
     for image, _ in pictures:
-        grey = image.mean(-1)
-        total += np.abs(np.fft.fft2((grey - grey.mean()) * window))
+        gray = image.mean(-1)
+        total += np.abs(np.fft.fft2((gray - gray.mean()) * window))
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side))
     # From four periods a frame, below which one large leaf decides, to 0.4 a pixel, above which the corners
     # of the spectrum do.
@@ -117,7 +117,7 @@ def test_small_frames(size: tuple[int, int]) -> None:
 def test_drawing_takes_less_than_half_a_second() -> None:
     seconds = []
     for index in range(3):
-        start = time.process_time()  # of this process's cores, so that busy neighbours don't count
+        start = time.process_time()  # of this process's cores, so that busy neighbors don't count
         draw(0, index, (769, 769))
         seconds.append(time.process_time() - start)
     assert min(seconds) < 0.5

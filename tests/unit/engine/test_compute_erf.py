@@ -88,6 +88,11 @@ def wrapped_cache(method):
     return functools.wraps(method)(lambda *args: cached(*args))
 
 
+@functools.lru_cache(maxsize=4)
+def offset(width, dtype):
+    return torch.zeros(width, dtype=dtype)
+
+
 class Caching(nn.Module):
     """Keeps what it computed once, in an attribute and in a dict, as position embeddings often are."""
 
@@ -110,7 +115,7 @@ class Caching(nn.Module):
         size = x.shape[-2:]
         self.by_size.setdefault(size, torch.ones(size, dtype=x.dtype, device=x.device))
         self.seen.append(x)
-        x = x * self.scale(x.shape[-1]) + self.ramp(x.shape[-1])
+        x = x * self.scale(x.shape[-1]) + self.ramp(x.shape[-1]) + offset(x.shape[-1], None)
         return self.net(x * self.mask * self.by_size[size])
 
 
@@ -266,7 +271,14 @@ class Bad(nn.Module):
         (lambda m, x: m.layer(x), {"batch_size": 0}, "at least one image"),
         (lambda m, x: m.layer(x), {"device": "gpu"}, "no device"),
         (lambda m, x: m.layer(x), {"device": "meta"}, "not supported"),
-        (lambda m, x: m.layer(x[:, :2]), {}, r"does not run on an image of 21×26 px"),
+        (lambda m, x: m.layer(x[:, :2]), {}, r"does not run on an image of 21×26 px .*try another size"),
+        (lambda m, x: int("side"), {}, r"does not run on an image of 21×26 px \(ValueError: .*another size"),
+        (
+            lambda m, x: m.layer(x) * torch.ones(1 << 50)[0],
+            {"engine": "dense"},
+            r"Bad at 21×26 px needs more memory than",
+        ),
+        (lambda m, x: m.layer(), {}, r"does not run .*missing 1 required .*module that takes images alone"),
     ],
 )
 def test_what_cannot_be_computed_is_said_in_one_line(forward, options, message, capfd):

@@ -10,8 +10,8 @@ from conftest import SmallNet, noise_images, seeded
 from torch import nn
 
 import erfscope
-from erfscope.engine.target import logits_of
 from erfscope.errors import ComputeError
+from erfscope.zoo.outputs import logits_of
 
 SIZE = (33, 49)
 LOGITS = torch.randn(2, 5, *SIZE)
@@ -96,6 +96,57 @@ def test_the_map_is_that_of_the_bare_network(wrap, engine):
     assert wrapped.provenance["engine"]["mode"] == bare.provenance["engine"]["mode"]
 
 
+class LastAndBack(nn.Module):
+    """Moves the channels last in a layer, as Swin's do, and back."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = LastLayer(), nn.Conv2d(6, 2, 1)
+
+    def forward(self, image):
+        return self.head(self.body(image).permute(0, 3, 1, 2))
+
+
+class LastLayer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 5, stride=4)
+
+    def forward(self, image):
+        return self.conv(image).permute(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize("engine", ["auto", "dense"])
+def test_a_layer_whose_channels_are_last(engine):
+    network, images = seeded(LastAndBack()).eval(), noise_images(2, SIZE)
+    last = erfscope.compute_erf(network, images, at="body", engine=engine)
+    first = erfscope.compute_erf(network, images, at="body.conv", engine=engine)
+    assert (last.unit.y, last.unit.x) == (first.unit.y, first.unit.x) == (4, 6)
+    assert abs(last.erf - first.erf).max() <= 1e-6 * first.erf.max()
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = SmallNet(), SmallNet()
+
+
+def logits_in(output):
+    return output.logits
+
+
+def test_the_end_of_a_layers_name_will_do():
+    network, images = seeded(SmallNet()).eval(), noise_images(1, SIZE)
+    bare = erfscope.compute_erf(network, images, at="body")
+    for name in ("body", "network.network.body"):
+        wrapped = erfscope.compute_erf(Wrapped(Wrapped(network, Output), logits_in), images, at=name)
+        assert abs(wrapped.erf - bare.erf).max() <= 1e-6 * bare.erf.max()
+    with pytest.raises(ComputeError, match="several layers are called 'body': first.body, second.body;"):
+        erfscope.compute_erf(Twice(), images, at="body")
+    with pytest.raises(ComputeError, match="no layer 'bodi'"):
+        erfscope.compute_erf(Wrapped(network, Output), images, at="bodi")
+
+
 class TwoInputs(nn.Module):
     def __init__(self):
         super().__init__()
@@ -105,7 +156,7 @@ class TwoInputs(nn.Module):
         return self.network(image) + depth
 
 
-class WithDepth(nn.Module):
+class ImageAlone(nn.Module):
     """The adapter of the README: what else the network takes is held, not differentiated."""
 
     def __init__(self, network, depth):
@@ -114,11 +165,11 @@ class WithDepth(nn.Module):
         self.register_buffer("depth", depth)
 
     def forward(self, image):
-        return self.network(image, self.depth)
+        return self.network(image, self.depth.expand(len(image), -1, -1, -1))
 
 
 def test_a_network_of_two_inputs_takes_an_adapter():
-    network, images = TwoInputs(), noise_images(1, SIZE)
-    erf = erfscope.compute_erf(WithDepth(network, torch.randn(1, 1, *SIZE)), images)
+    network, images = TwoInputs(), noise_images(2, SIZE)
+    erf = erfscope.compute_erf(ImageAlone(network, torch.randn(1, 1, *SIZE)), images)
     bare = erfscope.compute_erf(network.network, images)
     assert abs(erf.erf - bare.erf).max() <= 1e-5 * bare.erf.max()

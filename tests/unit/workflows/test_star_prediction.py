@@ -10,7 +10,7 @@ from erfscope.records.erf_map import ErfMap
 from erfscope.records.star import StarMeasurement
 from erfscope.records.unit import Unit
 from erfscope.store.write import write_map
-from erfscope.workflows.maps import STAR_RESIDUALS, fit_gaussian
+from erfscope.workflows.measurements import STAR_RESIDUALS, fit_gaussian
 from erfscope.workflows.star_prediction import hold_against, measure_star_file
 
 PREDICTED = {"pattern": "star", "center_to_center_px": 96.0, "read_stride": 8.0, "rates": [2, 4, 6]}

@@ -1,4 +1,4 @@
-"""One tester that every catalogue entry passes, and the options."""
+"""One tester that every catalog entry passes, and the options."""
 
 import json
 
@@ -210,7 +210,7 @@ def test_widths_are_mmsegmentations():
         ("deeplabv3", {"backbone": "mobilenet-v2", "multi_grid": (1, 2)}, "has no multi-grid"),
         ("segformer", {"backbone": "resnet18"}, "can't stand on resnet18; choose one of mit-b0"),
         ("setr-pup", {"backbone": "mit-b0"}, "can't stand on mit-b0; choose one of vit-t16"),
-        ("deeplabv3", {"colour": "red"}, "takes no colour"),
+        ("deeplabv3", {"color": "red"}, "takes no color"),
         ("unet-aspp", {"reads": "middle"}, "choose one of decoder, deepest"),
     ],
 )

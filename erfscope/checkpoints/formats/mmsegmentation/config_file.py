@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from erfscope.checkpoints.files.plain import NotPlainError, plain_copy
 from erfscope.checkpoints.formats.mmsegmentation.config_calls import inherited
 from erfscope.checkpoints.formats.mmsegmentation.config_text import (
     BASE,
@@ -15,7 +16,6 @@ from erfscope.checkpoints.formats.mmsegmentation.config_text import (
     read_statements,
 )
 from erfscope.checkpoints.formats.mmsegmentation.config_values import ConfigValues, refusal
-from erfscope.checkpoints.plain import NotPlainError, plain_copy
 from erfscope.errors import CheckpointError
 
 MAX_FILES = 100  # that one config takes in; mmsegmentation's take in up to ten

@@ -5,8 +5,8 @@ import warnings
 from collections.abc import MutableMapping
 from typing import Any
 
+from erfscope.checkpoints.files.plain import NotPlainError, plain_copy
 from erfscope.checkpoints.formats.mmsegmentation.config_values import WRONG, ConfigValues, refusal
-from erfscope.checkpoints.plain import NotPlainError, plain_copy
 from erfscope.errors import CheckpointError
 
 MAX_BYTES = 1_000_000  # a long config of mmsegmentation has 20 000

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from erfscope.records.network import TrainingFacts
 
-_MAX_VALUE = 255.0  # mmsegmentation normalises images as they are stored, in 0 to 255
+_MAX_VALUE = 255.0  # mmsegmentation normalizes images as they are stored, in 0 to 255
 # Where steps and datasets are described: of 1.x and, in `data`, of 0.x. What is used in tests goes first.
 _PLACES = ("test_pipeline", "test_dataloader", "data", "val_dataloader", "train_pipeline", "train_dataloader")
 
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 def read_facts(config: Mapping[str, Any], meta: Mapping[str, Any]) -> TrainingFacts:
-    """Return classes, palette, normalisation and crop size.
+    """Return classes, palette, normalization and crop size.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def read_facts(config: Mapping[str, Any], meta: Mapping[str, Any]) -> TrainingFa
         left at its default.
     """
     described = [meta.get("dataset_meta"), meta, *_dicts(config)]
-    mean, std, channel_order = _normalisation(config)
+    mean, std, channel_order = _normalization(config)
     return TrainingFacts(
         classes=_first(_classes(_either(each, "classes", "CLASSES")) for each in described) or (),
         palette=_first(_palette(_either(each, "palette", "PALETTE")) for each in described) or (),
@@ -43,7 +43,7 @@ def read_facts(config: Mapping[str, Any], meta: Mapping[str, Any]) -> TrainingFa
     )
 
 
-def _normalisation(config: Mapping[str, Any]) -> tuple[_Triple | None, _Triple | None, str]:
+def _normalization(config: Mapping[str, Any]) -> tuple[_Triple | None, _Triple | None, str]:
     preprocessor = _preprocessor(config)
     step = _first(_steps(config, "Normalize")) or config.get("img_norm_cfg")
     if preprocessor.get("mean") is None and isinstance(step, Mapping):

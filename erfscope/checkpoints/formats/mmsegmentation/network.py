@@ -85,7 +85,7 @@ def describe_config(config: Mapping[str, Any], source: str) -> NetworkDescriptio
 
 
 def name_network(description: NetworkDescription) -> str:
-    """Return the catalogue's name for what has these parts; else its head's own."""
+    """Return the catalog's name for what has these parts; else its head's own."""
     backbone, head = description.backbone["type"], description.head["type"]
     neck = None if description.neck is None else description.neck["type"]
     if head == "FCNHead":

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from erfscope.checkpoints.blueprint import Blueprint, build
+from erfscope.checkpoints.files.reading import Checkpoint
+from erfscope.checkpoints.fitting.blueprint import Blueprint, build
 from erfscope.checkpoints.formats.mmsegmentation.config_file import read_config
 from erfscope.checkpoints.formats.mmsegmentation.config_text import parse_config
 from erfscope.checkpoints.formats.mmsegmentation.facts import read_facts
 from erfscope.checkpoints.formats.mmsegmentation.network import describe_config, name_network
-from erfscope.checkpoints.reading import Checkpoint
 from erfscope.checkpoints.request import Request
 from erfscope.zoo.adjust import at_output_stride, with_align_corners, with_rates
 from erfscope.zoo.catalog.table import summarize
@@ -48,7 +48,7 @@ def read_described(request: Request, content: Checkpoint) -> Network:
         content=content,
         described=True,
         format="mmsegmentation checkpoint",
-        recognised_by=f"the config {f'in {request.config}' if request.config else 'in its meta'}",
+        recognized_by=f"the config {f'in {request.config}' if request.config else 'in its meta'}",
         trained_with={option: value for option, value in before.items() if value != after[option]},
         training=read_facts(config, content.meta),
     )

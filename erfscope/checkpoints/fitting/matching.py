@@ -1,14 +1,16 @@
-"""Fits a state dict to a network, and says which catalogue entry it fits best."""
+"""Fits a state dict to a network, and says which catalog entry it fits best."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import nn
 
-from erfscope.checkpoints.reading import StateDict
+from erfscope.checkpoints.files.unwrap import StateDict
+from erfscope.checkpoints.fitting.naming import best_prefixes, fits, split_by_prefix, under_own_names
 from erfscope.errors import CheckpointError, NetworkError
 from erfscope.records.network import WeightsReport
 from erfscope.zoo.build import build_skeleton, make_part
@@ -21,9 +23,20 @@ _NAMES_SHOWN = 3
 
 
 def load_weights(
-    network: nn.Module, state: StateDict, source: str, sha256: str, *, strict: bool, allow_partial: bool
+    network: nn.Module,
+    state: StateDict,
+    source: str,
+    sha256: str,
+    *,
+    strict: bool,
+    allow_partial: bool,
+    described_by: str = "its config",
 ) -> WeightsReport:
     """Copy into `network`, in place, what of `state` has the right name and shape.
+
+    Where the network's names stand under a common prefix (`net.`), it is taken off, and what stands beside
+    it is left out: losses and metrics of a training module. `described_by` names to the user what told
+    of which network the file is.
 
     Raises
     ------
@@ -32,30 +45,49 @@ def load_weights(
         less; with `strict`, one is missing or one too many. Neither if `allow_partial` is set.
     """
     wanted = comparable(network.state_dict())
-    offered = comparable(state)
+    offered = _of_network(comparable(state), wanted, source)
     main = {name: tensor for name, tensor in offered.items() if not name.startswith(_AUXILIARY)}
-    matched = [name for name in wanted if _fits(wanted[name], main.get(name))]
+    matched = [name for name in wanted if fits(wanted[name], main.get(name))]
     report = WeightsReport(
         source=source,
         sha256=sha256,
         matched=tuple(matched),
         missing=tuple(name for name in wanted if name not in set(matched)),
         unexpected=tuple(name for name in main if name not in wanted),
-        left_out=len(offered) - len(main),
+        left_out=len(comparable(state)) - len(main),
     )
     share = _share(wanted, matched)
     poor = bool(report.missing or report.unexpected) if strict else share < REQUIRED_SHARE
     if poor and not allow_partial:
-        raise CheckpointError(_refusal(report, share, wanted, main, strict=strict))
+        raise CheckpointError(_refusal(report, share, wanted, main, described_by if strict else None))
     network.load_state_dict({name: main[name] for name in matched}, strict=False)
-    return report
+    return replace(report, not_finite=count_not_finite(network, matched))
+
+
+def _of_network(offered: StateDict, wanted: StateDict, source: str) -> StateDict:
+    """Return the file's tensors under the network's own names, without what stands beside a whole network."""
+    prefix, *others = best_prefixes(offered, wanted)
+    if others:
+        raise CheckpointError(
+            f"{source} holds the network under {prefix!r} as well as under {others[0]!r}; "
+            "save the one that is meant alone"
+        )
+    inside, beside = split_by_prefix(offered, prefix)
+    whole = all(fits(tensor, inside.get(name)) for name, tensor in wanted.items())
+    return inside if whole else beside | inside
+
+
+def count_not_finite(network: nn.Module, names: Iterable[str]) -> dict[str, int]:
+    """Count the values that are NaN or infinite in each tensor that has any."""
+    state = network.state_dict()
+    counts = {name: int((~state[name].isfinite()).sum()) for name in names if not state[name].is_meta}
+    return {name: count for name, count in counts.items() if count}
 
 
 def nearest_entry(state: StateDict) -> tuple[str, str, float]:
-    """Return catalogue name, backbone and share of that network's parameters found in `state`."""
+    """Return catalog name, backbone and share of that network's parameters found in `state`."""
     state = comparable(state)
-    within = {name.removeprefix("backbone."): tensor for name, tensor in state.items()}
-    shares = {name: _share_of(make_part(part), within) for name, part in BACKBONES.items()}
+    shares = {name: _share_of(make_part(part), state) for name, part in BACKBONES.items()}
     backbone = max(shares, key=shares.__getitem__)
     scores = []
     for name, entry in CATALOG.items():
@@ -69,16 +101,13 @@ def nearest_entry(state: StateDict) -> tuple[str, str, float]:
 
 def _share_of(network: nn.Module, state: StateDict) -> float:
     wanted = comparable(network.state_dict())
-    return _share(wanted, [key for key in wanted if _fits(wanted[key], state.get(key))])
+    state = under_own_names(state, wanted)
+    return _share(wanted, [key for key in wanted if fits(wanted[key], state.get(key))])
 
 
 def comparable(state: Mapping[str, torch.Tensor]) -> StateDict:
     """Batch norm's step counter says nothing about a network and old files lack it."""
     return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
-
-
-def _fits(wanted: torch.Tensor, offered: torch.Tensor | None) -> bool:
-    return offered is not None and offered.shape == wanted.shape
 
 
 def _share(wanted: StateDict, matched: Iterable[str]) -> float:
@@ -88,7 +117,9 @@ def _share(wanted: StateDict, matched: Iterable[str]) -> float:
     return min(len(matched) / len(wanted), values)
 
 
-def _refusal(report: WeightsReport, share: float, wanted: StateDict, main: StateDict, *, strict: bool) -> str:
+def _refusal(
+    report: WeightsReport, share: float, wanted: StateDict, main: StateDict, described_by: str | None
+) -> str:
     reshaped = [name for name in report.missing if name in main]
     facts = []
     if reshaped:
@@ -97,14 +128,14 @@ def _refusal(report: WeightsReport, share: float, wanted: StateDict, main: State
     absent = [name for name in report.missing if name not in main]
     facts += [f"missing {', '.join(absent[:_NAMES_SHOWN])}"] if absent else []
     facts += [f"unexpected {', '.join(report.unexpected[:_NAMES_SHOWN])}"] if report.unexpected else []
-    if strict:
+    if described_by is not None:
         return (
-            f"{report.source} doesn't fit the network that its config describes ({'; '.join(facts)}); "
+            f"{report.source} doesn't fit the network that {described_by} describes ({'; '.join(facts)}); "
             "--allow-partial loads what fits"
         )
     name, backbone, nearest_share = nearest_entry(main)
     closest = f"--model {name} --backbone {backbone} ({nearest_share:.0%} match)"
     return (
         f"{report.source} matches only {share:.0%} of the network's parameters ({'; '.join(facts)}); "
-        f"closest in the catalogue: {closest}; --allow-partial loads it all the same"
+        f"closest in the catalog: {closest}; --allow-partial loads it all the same"
     )

@@ -1,11 +1,11 @@
 """From a description of one of our networks to the network with its weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from erfscope.checkpoints.matching import comparable, load_weights
-from erfscope.checkpoints.reading import Checkpoint, file_sha256
+from erfscope.checkpoints.files.reading import Checkpoint, file_sha256
+from erfscope.checkpoints.fitting.matching import comparable, load_weights
 from erfscope.checkpoints.request import Request
 from erfscope.records.network import ModelOrigin, TrainingFacts, WeightsReport
 from erfscope.zoo.build import build_network
@@ -27,7 +27,7 @@ class Blueprint:
         Whether that file says itself what network it is, so that every tensor must match.
     trained_with
         The options that were overridden.
-    format, recognised_by
+    format, recognized_by
         What it was drawn from, and what told so.
     """
 
@@ -37,7 +37,7 @@ class Blueprint:
     content: Checkpoint | None
     described: bool
     format: str
-    recognised_by: str
+    recognized_by: str
     trained_with: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingFacts = field(default_factory=TrainingFacts)
 
@@ -45,6 +45,7 @@ class Blueprint:
 def build(blueprint: Blueprint, request: Request) -> Network:
     """Build the network, in eval mode on the CPU, and give it its weights."""
     network = build_network(blueprint.description, seed=request.seed)
+    training = blueprint.training
     if blueprint.content is None:
         report = WeightsReport("random", seed=request.seed, missing=tuple(comparable(network.state_dict())))
     else:
@@ -56,14 +57,15 @@ def build(blueprint: Blueprint, request: Request) -> Network:
             strict=blueprint.described,
             allow_partial=request.allow_partial,
         )
+        training = replace(training, hyper_parameters=blueprint.content.hyper_parameters)
     network.origin = ModelOrigin(
         blueprint.name,
         blueprint.options,
         report,
         trained_with=blueprint.trained_with,
         parts=blueprint.description.summary(),
-        training=blueprint.training,
+        training=training,
         format=blueprint.format,
-        recognised_by=blueprint.recognised_by,
+        recognized_by=blueprint.recognized_by,
     )
     return network

@@ -1,5 +1,6 @@
 """Copies of plain data, for what comes from files: nothing shared, nothing endless, nothing but values."""
 
+import math
 from typing import Any
 
 MAX_DEPTH = 64
@@ -32,6 +33,15 @@ def plain_entries(mapping: dict[Any, Any]) -> dict[str, Any]:
     Of an entry that is a dict with other things in it, the plain entries are copied likewise.
     """
     return _plain_entries(mapping, _Copy(), inner=True)
+
+
+def as_json(value: Any) -> Any:
+    """Turn plain data into what JSON can say: names for keys, lists, and words for NaN and the infinities."""
+    if isinstance(value, dict):
+        return {str(key): as_json(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [as_json(entry) for entry in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain_entries(mapping: dict[Any, Any], copy: "_Copy", *, inner: bool) -> dict[str, Any]:

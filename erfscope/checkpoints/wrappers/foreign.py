@@ -37,7 +37,7 @@ class Foreign(Network):
         self.eval()
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Normalised image (N, 3, H, W) → logits (N, K, H, W)."""
+        """Map normalized images (N, 3, H, W) to logits (N, K, H, W)."""
         return resize_like(self.pick(self.network(image)), image, align_corners=self.align_corners)
 
 

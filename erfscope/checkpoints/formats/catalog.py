@@ -1,7 +1,8 @@
-"""A network of the catalogue by its name, with the weights of a file or random ones."""
+"""A network of the catalog by its name, with the weights of a file or random ones."""
 
-from erfscope.checkpoints.blueprint import Blueprint, build
-from erfscope.checkpoints.reading import read_checkpoint
+from erfscope.checkpoints.files.reading import read_checkpoint
+from erfscope.checkpoints.fitting.blueprint import Blueprint, build
+from erfscope.checkpoints.fitting.naming import under_own_names
 from erfscope.checkpoints.request import Request
 from erfscope.zoo.adjust import with_classes
 from erfscope.zoo.build import build_skeleton
@@ -15,7 +16,9 @@ def read(request: Request) -> Network:
     description = describe_network(request.spec, **request.options)
     content = None if request.checkpoint is None else read_checkpoint(request.checkpoint)
     if content is not None and "num_classes" not in request.options:
-        classifier = content.state.get(build_skeleton(description).classifier_weight)
+        skeleton = build_skeleton(description)
+        state = under_own_names(content.state, skeleton.state_dict())
+        classifier = state.get(skeleton.classifier_weight)
         if classifier is not None and classifier.ndim > 0:
             description = with_classes(description, classifier.shape[0])
     blueprint = Blueprint(
@@ -24,7 +27,7 @@ def read(request: Request) -> Network:
         options={**request.options, **summarize(description)},
         content=content,
         described=False,
-        format="catalogue",
-        recognised_by="its name",
+        format="catalog",
+        recognized_by="its name",
     )
     return build(blueprint, request)

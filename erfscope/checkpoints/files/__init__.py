@@ -1,0 +1,1 @@
+"""Reads files of weights, of which nothing is executed."""

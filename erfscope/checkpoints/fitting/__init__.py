@@ -1,0 +1,1 @@
+"""Builds networks and fits files' tensors to them."""

@@ -1,0 +1,44 @@
+"""Finds where among a file's names those of a network stand: any prefix may lead them, such as `net.`."""
+
+from collections import Counter
+
+import torch
+
+from erfscope.checkpoints.files.unwrap import StateDict
+
+
+def fits(wanted: torch.Tensor, offered: torch.Tensor | None) -> bool:
+    """Whether a tensor of a file can take a parameter's place: integers are no weights, but packed ones."""
+    return (
+        offered is not None
+        and offered.shape == wanted.shape
+        and offered.is_floating_point() == wanted.is_floating_point()
+    )
+
+
+def best_prefixes(state: StateDict, wanted: StateDict) -> list[str]:
+    """Return the prefixes, "" or ending in a dot, under which most of the network's tensors stand.
+
+    The empty one alone wherever no other gives more.
+    """
+    found: Counter[str] = Counter()
+    for name, tensor in state.items():
+        parts = name.split(".")
+        for start in range(len(parts)):
+            inner = wanted.get(".".join(parts[start:]))
+            if inner is not None and fits(inner, tensor):
+                found[".".join([*parts[:start], ""])] += 1
+    most = max(found.values(), default=0)
+    return [""] if found[""] == most else sorted(prefix for prefix, count in found.items() if count == most)
+
+
+def split_by_prefix(state: StateDict, prefix: str) -> tuple[StateDict, StateDict]:
+    """Return the tensors under a prefix, without it, and those beside it."""
+    inside = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    return inside, {name: tensor for name, tensor in state.items() if not name.startswith(prefix)}
+
+
+def under_own_names(state: StateDict, wanted: StateDict) -> StateDict:
+    """Take the best prefix off, wherever it stands."""
+    inside, beside = split_by_prefix(state, best_prefixes(state, wanted)[0])
+    return beside | inside

@@ -1,0 +1,5 @@
+"""`package.module:function`: a network of the user's own code."""
+
+from erfscope.checkpoints.formats.factory.read import read
+
+__all__ = ["read"]

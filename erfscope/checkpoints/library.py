@@ -1,0 +1,59 @@
+"""Other libraries, imported where a network needs them, and their hub."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from erfscope.errors import CheckpointError, one_line
+
+# Descriptions and weights that hold no code.
+_SAFE_FILES = ("*.json", "*.safetensors")
+
+
+def import_library(module: str, extra: str, spec: str) -> Any:
+    """Import what reads `spec`.
+
+    Raises
+    ------
+    CheckpointError
+        It isn't installed, or doesn't import.
+    """
+    library = module.partition(".")[0]
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise CheckpointError(
+            f"{spec} needs the library {error.name or library}: pip install 'erfscope[{extra}]'"
+        ) from error
+    except Exception as error:  # built for another torch, it may raise anything
+        raise CheckpointError(
+            f"{spec} needs the library {library}, which can't be imported here ({one_line(error)}); "
+            f"install one that fits this torch: pip install 'erfscope[{extra}]'"
+        ) from error
+
+
+def find_folder(name: str, extra: str, spec: str) -> Path | None:
+    """Return the folder of that path, or of `user/name` in the Hugging Face hub; None for another name."""
+    if Path(name).is_dir():
+        return Path(name)
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return fetch_folder(name, extra, spec)
+    return None
+
+
+def fetch_folder(repository: str, extra: str, spec: str) -> Path:
+    """Download `user/name` of the hub, or find it in its cache: JSON and safetensors only.
+
+    Raises
+    ------
+    CheckpointError
+        There is no such repository, or no way to it.
+    """
+    hub = import_library("huggingface_hub", extra, spec)
+    try:
+        return Path(hub.snapshot_download(repository, allow_patterns=list(_SAFE_FILES)))
+    except Exception as error:  # of the network, the hub, the disk, or the name
+        raise CheckpointError(
+            f"{spec} is no folder here and can't be had from the Hugging Face hub ({one_line(error)}); "
+            "download it where there is a network, and give the folder"
+        ) from error

@@ -1,0 +1,1 @@
+"""Other libraries' networks and programs, made to behave like ours."""

@@ -1,0 +1,109 @@
+"""A dataset that another package brings, by the entry-point group `erfscope.datasets`."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from erfscope import plugins
+from erfscope.datasets.dataset import Sample
+from erfscope.datasets.streaming import SkippedImage
+from erfscope.environment import dataset_root
+from erfscope.errors import DatasetError, ErfscopeError, ImageError
+
+
+@dataclass(frozen=True, eq=False)
+class PluggedDataset:
+    """Samples of a plug-in, in its own order, which read, crop and normalize themselves.
+
+    Attributes
+    ----------
+    name
+        The plug-in's.
+    samples
+        What it returned: it has a length, and each item is a `Sample`.
+    size
+        (H, W) of every sample, px.
+    classes
+        Class names, if it has an attribute of that name.
+    asked
+        The arguments that it was called with.
+    """
+
+    name: str
+    samples: Any = field(repr=False)
+    size: tuple[int, int]
+    classes: tuple[str, ...]
+    asked: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Sample | SkippedImage]:
+        """Yield the samples in order; of an indexed dataset, one that raises `ImageError` is skipped."""
+        if not hasattr(self.samples, "__getitem__"):
+            yield from self.samples
+            return
+        for index in range(len(self)):
+            try:
+                yield self.samples[index]
+            except ImageError as error:
+                yield SkippedImage(f"image-{index:05d}", str(error))
+
+    @property
+    def channel_order(self) -> str:
+        """In which the samples have their channels."""
+        return str(self.asked.get("channel_order", "rgb"))
+
+    def describe(self) -> dict[str, Any]:
+        """Tell what a map file records, as JSON can hold it."""
+        told = {key: value for key, value in self.asked.items() if key not in ("labels", "root")}
+        root = self.asked.get("root")
+        own = {"name": self.name, "root": root and str(root), "size": list(self.size), "images": len(self)}
+        return {**told, **own}
+
+
+def open_plugged(name: str, wishes: Mapping[str, Any], usual: Mapping[str, Any]) -> PluggedDataset:
+    """Call a plug-in with those wishes that it takes.
+
+    Parameters
+    ----------
+    wishes
+        What `open_dataset` was asked for.
+    usual
+        What it takes unless asked: a plug-in need not know of a wish that is nothing else.
+
+    Raises
+    ------
+    DatasetError, PluginError
+        It doesn't take a wish, fails, or returns no samples.
+    """
+    function = plugins.load(plugins.DATASETS, name)
+    takes = inspect.signature(function).parameters
+    anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values())
+    for wish, value in wishes.items():
+        if value != usual[wish] and wish not in takes and not anything:
+            raise DatasetError(
+                f"{name} is a plug-in that takes no {wish}, and {wish} {value} is asked for, by the command "
+                "or by the network's checkpoint; leave it out, or let the plug-in take it"
+            )
+    asked = {wish: value for wish, value in wishes.items() if wish in takes or anything}
+    if asked.get("root", name) is None:
+        asked["root"] = dataset_root(name)
+    try:
+        samples = function(**asked)
+        dataset = PluggedDataset(name, samples, (0, 0), tuple(getattr(samples, "classes", ())), asked)
+        first = next((each for each in dataset if not isinstance(each, SkippedImage)), None)
+    except ErfscopeError:
+        raise
+    except Exception as error:
+        raise plugins.failure(plugins.DATASETS, name, error) from error
+    image = getattr(first, "image", None)
+    if not isinstance(first, Sample) or not isinstance(image, torch.Tensor) or image.ndim != 3:
+        raise DatasetError(
+            f"{name} is a plug-in that returned no erfscope.datasets.Sample but {type(first).__name__}; "
+            "expected an iterable of samples that has a length"
+        )
+    return PluggedDataset(name, samples, (image.shape[1], image.shape[2]), dataset.classes, asked)
