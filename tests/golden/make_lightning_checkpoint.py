@@ -14,7 +14,7 @@ from torch import nn
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.resolve().parent))
 
-from conftest import SmallNet, seeded  # noqa: E402
+from small_networks import SmallNet, seeded  # noqa: E402
 
 
 class Module(lightning.LightningModule):

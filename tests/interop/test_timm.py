@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import noise_images
 from safetensors.torch import save_file
+from small_networks import noise_images
 
 import erfscope
 from erfscope.checkpoints.formats.timm.backbone import HEADS

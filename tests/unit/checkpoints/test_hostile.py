@@ -14,7 +14,7 @@ import hostile_pickles
 import hostile_programs
 import pytest
 import torch
-from conftest import SmallNet
+from small_networks import SmallNet
 
 import erfscope
 from erfscope.cli.main import main
@@ -23,7 +23,7 @@ from erfscope.errors import CheckpointError
 SECONDS = 10
 GIGABYTES = 2
 # A small network of the tests' own, so that a file of weights is all that is read.
-AS_WEIGHTS = ("predict", "--model", "conftest:SmallNet", "--size", "33", "--checkpoint")
+AS_WEIGHTS = ("predict", "--model", "small_networks:SmallNet", "--size", "33", "--checkpoint")
 AS_MODEL = ("inspect",)
 REMEDIES = "give|get|copy|save|expected|mend|write|run|make|repeat|unpack|chmod|--trust|--allow-partial"
 REFUSED = hostile_pickles.REFUSED | hostile_bytes.REFUSED
@@ -113,7 +113,7 @@ RUNNER = """
 import contextlib, io, json, resource, sys, time
 resource.setrlimit(resource.RLIMIT_AS, (24 << 30, 24 << 30))
 from erfscope.cli.main import main
-import erfscope.checkpoints.load, conftest
+import erfscope.checkpoints.load, small_networks
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 for args in json.load(sys.stdin):
     err, before, begun = io.StringIO(), peak(), time.monotonic()
@@ -156,7 +156,7 @@ def load_or_refuse(path):
     """Return the weights report; None where the file is refused in one line."""
     problem = ""
     try:
-        return erfscope.load_model("conftest:SmallNet", checkpoint=path).origin.weights.summary()
+        return erfscope.load_model("small_networks:SmallNet", checkpoint=path).origin.weights.summary()
     except CheckpointError as error:
         problem = str(error)
     assert str(path) in problem
@@ -187,7 +187,7 @@ def test_weights_that_are_not_finite_are_announced(here, capsys):
     torch.save(state, here / "w.pth")
     images = ("--data", "synthetic-leaves", "--images", "1", "--size", "33")
     with pytest.raises(SystemExit) as exited:
-        main(["compute", "--model", "conftest:SmallNet", "--checkpoint", "w.pth", *images])
+        main(["compute", "--model", "small_networks:SmallNet", "--checkpoint", "w.pth", *images])
     err = capsys.readouterr().err
     assert "warning: 10 values in 2 tensors of w.pth are NaN or infinite" in err
     # No map comes of such weights: every image's output is NaN.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SmallNet, seeded
 from safetensors.torch import save_file
+from small_networks import SmallNet, seeded
 from torch.optim.swa_utils import AveragedModel
 
 import erfscope
@@ -253,7 +253,7 @@ def test_torchscript(tmp_path):
 
 
 def test_a_checkpoint_that_lightning_itself_wrote():
-    network = erfscope.load_model("conftest:SmallNet", checkpoint=GOLDEN / "lightning.ckpt")
+    network = erfscope.load_model("small_networks:SmallNet", checkpoint=GOLDEN / "lightning.ckpt")
     report = network.origin.weights
     assert (report.missing, report.unexpected, report.left_out) == ((), (), 1)  # the loss keeps a weight
     image = torch.randn(1, 3, 16, 16)
