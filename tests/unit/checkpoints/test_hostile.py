@@ -20,7 +20,8 @@ import erfscope
 from erfscope.cli.main import main
 from erfscope.errors import CheckpointError
 
-SECONDS = 10
+SECONDS = 10  # of the processor: on a busy machine the clock says nothing
+HANGS = 60
 GIGABYTES = 2
 # A small network of the tests' own, so that a file of weights is all that is read.
 AS_WEIGHTS = ("predict", "--model", "small_networks:SmallNet", "--size", "33", "--checkpoint")
@@ -45,10 +46,11 @@ def peak_gigabytes():
 def run(args, capsys):
     """Run `erfscope ARGS`, which must be refused in one line, soon, and without much memory."""
     capsys.readouterr()
-    begun, before = time.monotonic(), peak_gigabytes()
+    begun, worked, before = time.monotonic(), time.process_time(), peak_gigabytes()
     with pytest.raises(SystemExit) as exited:
         main([str(arg) for arg in args])
-    assert time.monotonic() - begun < SECONDS
+    assert time.process_time() - worked < SECONDS
+    assert time.monotonic() - begun < HANGS
     assert peak_gigabytes() - before < GIGABYTES
     captured = capsys.readouterr()
     assert exited.value.code == 2, captured.err
@@ -116,11 +118,11 @@ from erfscope.cli.main import main
 import erfscope.checkpoints.load, small_networks
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 for args in json.load(sys.stdin):
-    err, before, begun = io.StringIO(), peak(), time.monotonic()
+    err, before, begun = io.StringIO(), peak(), time.process_time()
     with contextlib.redirect_stderr(err):
         try: main(args)
         except SystemExit as exited: code = exited.code
-    print(json.dumps([code, err.getvalue(), peak() - before, time.monotonic() - begun]), flush=True)
+    print(json.dumps([code, err.getvalue(), peak() - before, time.process_time() - begun]), flush=True)
 """
 
 
@@ -140,7 +142,7 @@ def test_bombs_take_neither_memory_nor_time(command, tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests), *sys.path])}
     result = subprocess.run(
         [sys.executable, "-c", RUNNER], input=runs, env=environment, capture_output=True, text=True,
-        timeout=SECONDS * len(runs), check=False,
+        timeout=HANGS * len(runs), check=False,
     )  # fmt: skip
     lines = result.stdout.splitlines()
     assert len(lines) == len(BOMBS), f"{list(BOMBS)[len(lines)]} ended the process: {result.stderr[-500:]}"
