@@ -6,8 +6,8 @@ import socket
 import struct
 
 import torch
-from conftest import SmallNet, seeded
 from safetensors.torch import save_file
+from small_networks import SmallNet, seeded
 
 LENGTH = struct.Struct("<Q")
 

@@ -7,9 +7,9 @@ import zipfile
 from functools import cache
 
 import torch
-from conftest import SmallNet, seeded
 from hostile_pickles import Calls
 from safetensors.torch import save_file
+from small_networks import SmallNet, seeded
 
 
 @cache
@@ -43,7 +43,7 @@ def with_line(line):
     """A TorchScript archive whose network begins with that line."""
 
     def change(name, content):
-        if name.endswith("/code/__torch__/conftest.py"):
+        if name.endswith("/code/__torch__/small_networks.py"):
             start, signature, rest = content.decode().partition("x: Tensor) -> Tensor:\n")
             assert signature
             return f"{start}{signature}    {line}\n{rest}".encode()
@@ -54,7 +54,7 @@ def with_line(line):
 
 def with_method(code):
     def change(name, content):
-        return content + code.encode() if name.endswith("/code/__torch__/conftest.py") else content
+        return content + code.encode() if name.endswith("/code/__torch__/small_networks.py") else content
 
     return lambda folder: rewritten(script(), folder / "w.pt", change)
 
@@ -142,7 +142,7 @@ REFUSED = {
     ),
     "script that runs when it is loaded": (
         with_method(
-            "  def __setstate__(self: __torch__.conftest.SmallNet,\n    state: int) -> None:\n"
+            "  def __setstate__(self: __torch__.small_networks.SmallNet,\n    state: int) -> None:\n"
             "    return None\n"
         ),
         "runs code while it is loaded.*--trust",

@@ -113,14 +113,16 @@ def unit_map(model: nn.Module, images: torch.Tensor, layer: str | None, *, resiz
 def find_layer(model: nn.Module, name: str) -> nn.Module:
     """Return the submodule of that dotted name; `ComputeError` suggests the nearest names.
 
-    Of a network within wrappers, the names that it has without them count as well.
+    The end of a name will do where it is no other's: `layer4` for `network.backbone.layer4`.
     """
     layers: dict[str, nn.Module] = dict(model.named_modules())
-    inner, within = layers, list(model.children())
-    while name not in inner and len(within) == 1:
-        inner, within = dict(within[0].named_modules()), list(within[0].children())
-    if name in inner:
-        return inner[name]
+    ending = [name] if name in layers else [each for each in layers if each.endswith(f".{name}")]
+    if len(ending) == 1:
+        return layers[ending[0]]
+    if ending:
+        raise ComputeError(
+            f"several layers are called {name!r}: {', '.join(ending[:4])}; give more of one's name"
+        )
     near = difflib.get_close_matches(name, layers, n=3)
     hint = (
         f"did you mean {' or '.join(near)}?"

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 import torch
-from conftest import SmallNet, seeded
+from small_networks import SmallNet, seeded
 
 CODE = """
-from conftest import SmallNet, seeded
+from small_networks import SmallNet, seeded
 
 def build(classes=4):
     return seeded(SmallNet(classes)), {"size": (33, 41), "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}

@@ -5,7 +5,7 @@ import warnings
 import onnx
 import pytest
 import torch
-from conftest import SmallNet, noise_images, seeded
+from small_networks import SmallNet, noise_images, seeded
 
 import erfscope
 from erfscope.errors import CheckpointError, ComputeError

@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import noise_images
 from safetensors.torch import save_file
+from small_networks import noise_images
 
 import erfscope
 from erfscope.checkpoints.formats.timm.backbone import HEADS
@@ -365,7 +365,7 @@ def test_hostile_folders(key, folder, tmp_path):
 
 def test_a_folder_of_a_huge_network_takes_no_memory(folder, tmp_path, monkeypatch):
     path = edit(folder[1], tmp_path / "huge", architecture="vit_giant_patch14_224")
-    for module in ("construct", "formats.timm_segmentor"):
+    for module in ("fitting.construct", "formats.timm.segmentor"):
         monkeypatch.setattr(
             f"erfscope.checkpoints.{module}.build_seeded", lambda *_: pytest.fail("built for good")
         )

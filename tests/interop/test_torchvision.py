@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import noise_images
 from safetensors.torch import save_file
+from small_networks import noise_images
 
 import erfscope
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import noise_images
 from safetensors.torch import load_file, save_file
+from small_networks import noise_images
 from torch.nn import functional as F
 from transformers_networks import CONFIGS, MASK_NETWORKS, NUM_LABELS, make_config, make_network
 

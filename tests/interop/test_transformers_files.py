@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import noise_images
 from safetensors.torch import load_file, save_file
+from small_networks import noise_images
 from transformers_networks import CONFIGS, make_config, make_network
 
 import erfscope

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from conftest import noise_images
+from small_networks import noise_images
 from transformers_networks import CONFIGS, make_config, make_network
 
 import erfscope

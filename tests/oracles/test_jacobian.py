@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import SmallNet, noise_images, seeded
+from small_networks import SmallNet, noise_images, seeded
 from torch import nn
 from torch.autograd.functional import jacobian
 

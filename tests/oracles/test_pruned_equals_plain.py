@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import network, small
+from small_networks import network, small
 
 import erfscope
 from erfscope.zoo.catalog.table import CATALOG

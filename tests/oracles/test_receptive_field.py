@@ -7,7 +7,7 @@ maximum pooling. Values go down to 1e-31, float64 holds them.
 import numpy as np
 import pytest
 import torch
-from conftest import network
+from small_networks import network
 from torch import nn
 
 import erfscope

@@ -6,7 +6,7 @@ from typing import IO, Any, Protocol, cast
 
 # Checkpoints' pickles have some MB and 1e5 steps: the tensors' values stand elsewhere.
 _MAX_BYTES = 256_000_000
-_MAX_STEPS = 2_000_000
+_MAX_STEPS = 1_000_000
 _MAX_LINE = 10_000  # bytes: names, and the numbers of old protocols
 _MAX_SIZE = 10**12  # no need to count further
 

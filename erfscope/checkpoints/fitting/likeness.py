@@ -21,7 +21,7 @@ _LIBRARIES = (
     ),
     (
         "torchvision",
-        ("backbone\\.", "classifier\\."),
+        ("backbone\\.\\d+\\.", "classifier\\."),
         "give --model torchvision:NAME --checkpoint {path}",
     ),
     (

@@ -4,7 +4,7 @@ A dilated backbone makes neither. Which convolutions are the backbone's is told 
 (the part that reads the image first) and by residual blocks; no name is ever looked at.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,6 +13,7 @@ import torch
 from torch.fx import Node
 
 from erfscope.graph.flow import Flow
+from erfscope.graph.fov.places import Places
 from erfscope.graph.reading import ByAxis, Taps
 from erfscope.graph.regions import Index
 
@@ -50,8 +51,11 @@ class AtrousHead:
     in_a_row: bool
 
 
-def find_atrous_head(flow: Flow) -> AtrousHead | None:
-    """Find the head's atrous convolutions, and the plain 3×3 ones that stand beside them as rate 1."""
+def find_atrous_head(flow: Flow, places: Mapping[Node, Places]) -> AtrousHead | None:
+    """Find the head's atrous convolutions, and the plain 3×3 ones that stand beside them as rate 1.
+
+    `places` are those of all tensors that have some.
+    """
     above = _ancestors(flow)
     needed = above[flow.output] | {flow.output}
     windows = {
@@ -59,7 +63,8 @@ def find_atrous_head(flow: Flow) -> AtrousHead | None:
         for node in flow.reads
         if node in needed and node.target in _CONVOLUTIONS and (found := _window(flow, node)) is not None
     }
-    behind_backbone = _behind_backbone(flow, [node for node in flow.reads if node.target in _CONVOLUTIONS])
+    convolutions = [node for node in flow.reads if node.target in _CONVOLUTIONS]
+    behind_backbone = _behind_backbone(flow, convolutions, places)
     chosen = [
         node
         for node, found in windows.items()
@@ -110,11 +115,12 @@ def _module_path(node: Node) -> tuple[str, ...]:
     return tuple(paths[-1].split(".")) if paths else ()
 
 
-def _behind_backbone(flow: Flow, convolutions: list[Node]) -> set[Node]:
+def _behind_backbone(flow: Flow, convolutions: list[Node], places: Mapping[Node, Places]) -> set[Node]:
     """Leave out the part of the network that reads the image, and a neck between it and the head.
 
     The parts are the modules into which the network falls first. A neck is a part in the middle after
-    which another one gathers context itself: by atrous convolutions, or by pooling the map.
+    which another one gathers context itself: by atrous convolutions, or by pooling the map or
+    summing over it.
     """
     paths = {node: _module_path(node) for node in convolutions}
     depth = 0
@@ -127,17 +133,21 @@ def _behind_backbone(flow: Flow, convolutions: list[Node]) -> set[Node]:
         parts.setdefault(path[: depth + 1], []).append(node)
     others = list(parts)[1:]
     # A part of one convolution is no module of its own: the network is written without any.
-    contexts = [i for i, p in enumerate(others) if len(parts[p]) > 1 and _gathers_context(flow, p, depth)]
+    contexts = [
+        i for i, p in enumerate(others) if len(parts[p]) > 1 and _gathers_context(flow, p, depth, places)
+    ]
     last_context = max(contexts, default=0)
     return {node for part in others[last_context:] for node in parts[part]}
 
 
-def _gathers_context(flow: Flow, part: tuple[str, ...], depth: int) -> bool:
+def _gathers_context(flow: Flow, part: tuple[str, ...], depth: int, places: Mapping[Node, Places]) -> bool:
     for node, reads in flow.reads.items():
         if _module_path(node)[: depth + 1] != part:
             continue
         window = _window(flow, node) if node.target in _CONVOLUTIONS else None
         if window is not None and window.rate > 1:
+            return True
+        if node not in places and any(read.operand in places for read in reads):
             return True
         for read in reads:
             axes = read.reading.axes if isinstance(read.reading, ByAxis) else ()

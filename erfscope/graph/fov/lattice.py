@@ -56,13 +56,13 @@ def _at_unit(array: FloatArray, unit: tuple[int, int]) -> float:
     return round(float(array[0, 0, y, x]), DECIMALS)
 
 
-def find_lattice(
-    flow: Flow, head: AtrousHead, places: dict[Node, Places], projected: tuple[float, float]
-) -> Lattice:
-    """Combine the taps of the head's atrous convolutions on every way from the unit to the map they read."""
+def find_lattice(flow: Flow, head: AtrousHead, where: Places, projected: tuple[float, float]) -> Lattice:
+    """Combine the taps of the head's atrous convolutions on every way from the unit to the map they read.
+
+    `where` are the places of that map's cells.
+    """
     convolutions = {convolution.node: convolution for convolution in head.convolutions}
     *_, height, width = head.source.meta["val"].shape
-    where = places[head.source]
     stride = where.stride
     center = (
         round((projected[0] - float(where.y.min())) / stride, DECIMALS),

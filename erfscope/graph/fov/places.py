@@ -39,12 +39,13 @@ class Places:
         return max((float(np.median(step)) for step in steps if len(step)), default=0.0)
 
 
-def place_cells(flow: Flow) -> dict[Node, Places]:
+def place_cells(flow: Flow, *, coarsest: bool = True) -> dict[Node, Places]:
     """Find the places of every tensor that has some: pooled over the whole map, a tensor has none.
 
-    Where several operands meet, the one counts that came over the map of the largest stride: it spreads
-    the unit's field most.
+    Where several operands meet, the one counts that came over the map of the largest stride, which spreads
+    the unit's field most; or, if not `coarsest`, of the smallest, to whose cells the others are resized.
     """
+    choose = max if coarsest else min
     *_, height, width = flow.image.meta["val"].shape
     y = np.arange(float(height)).reshape(1, 1, -1, 1)
     places = {flow.image: Places(y, np.arange(float(width)).reshape(1, 1, 1, -1), 1.0)}
@@ -57,7 +58,7 @@ def place_cells(flow: Flow) -> dict[Node, Places]:
         ]
         found = [candidate for candidate in carried if candidate is not None]
         if found:
-            places[node] = max(found, key=lambda candidate: candidate.deepest)
+            places[node] = choose(found, key=lambda candidate: candidate.deepest)
     return places
 
 

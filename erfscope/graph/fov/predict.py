@@ -39,9 +39,10 @@ def predict(flow: Flow, unit: Unit, model: str, *, receptive_fields: bool) -> Fo
         output_stride=places[flow.output].deepest if center else None,
         projected_center=center,
     )
-    head = find_atrous_head(flow)
+    head = find_atrous_head(flow, places)
     if head is not None and center is not None and head.source in places:
-        prediction = _with_lattice(prediction, head, find_lattice(flow, head, places, center))
+        own = place_cells(flow, coarsest=False)[head.source]
+        prediction = _with_lattice(prediction, head, find_lattice(flow, head, own, center))
     if receptive_fields:
         seen, local = receptive_field(flow, at), local_receptive_field(flow, at, places)
         prediction = replace(

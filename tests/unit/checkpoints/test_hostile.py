@@ -14,16 +14,17 @@ import hostile_pickles
 import hostile_programs
 import pytest
 import torch
-from conftest import SmallNet
+from small_networks import SmallNet
 
 import erfscope
 from erfscope.cli.main import main
 from erfscope.errors import CheckpointError
 
-SECONDS = 10
+SECONDS = 10  # of the processor: on a busy machine the clock says nothing
+HANGS = 60
 GIGABYTES = 2
 # A small network of the tests' own, so that a file of weights is all that is read.
-AS_WEIGHTS = ("predict", "--model", "conftest:SmallNet", "--size", "33", "--checkpoint")
+AS_WEIGHTS = ("predict", "--model", "small_networks:SmallNet", "--size", "33", "--checkpoint")
 AS_MODEL = ("inspect",)
 REMEDIES = "give|get|copy|save|expected|mend|write|run|make|repeat|unpack|chmod|--trust|--allow-partial"
 REFUSED = hostile_pickles.REFUSED | hostile_bytes.REFUSED
@@ -45,10 +46,11 @@ def peak_gigabytes():
 def run(args, capsys):
     """Run `erfscope ARGS`, which must be refused in one line, soon, and without much memory."""
     capsys.readouterr()
-    begun, before = time.monotonic(), peak_gigabytes()
+    begun, worked, before = time.monotonic(), time.process_time(), peak_gigabytes()
     with pytest.raises(SystemExit) as exited:
         main([str(arg) for arg in args])
-    assert time.monotonic() - begun < SECONDS
+    assert time.process_time() - worked < SECONDS
+    assert time.monotonic() - begun < HANGS
     assert peak_gigabytes() - before < GIGABYTES
     captured = capsys.readouterr()
     assert exited.value.code == 2, captured.err
@@ -113,14 +115,14 @@ RUNNER = """
 import contextlib, io, json, resource, sys, time
 resource.setrlimit(resource.RLIMIT_AS, (24 << 30, 24 << 30))
 from erfscope.cli.main import main
-import erfscope.checkpoints.load, conftest
+import erfscope.checkpoints.load, small_networks
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 for args in json.load(sys.stdin):
-    err, before, begun = io.StringIO(), peak(), time.monotonic()
+    err, before, begun = io.StringIO(), peak(), time.process_time()
     with contextlib.redirect_stderr(err):
         try: main(args)
         except SystemExit as exited: code = exited.code
-    print(json.dumps([code, err.getvalue(), peak() - before, time.monotonic() - begun]), flush=True)
+    print(json.dumps([code, err.getvalue(), peak() - before, time.process_time() - begun]), flush=True)
 """
 
 
@@ -140,7 +142,7 @@ def test_bombs_take_neither_memory_nor_time(command, tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests), *sys.path])}
     result = subprocess.run(
         [sys.executable, "-c", RUNNER], input=runs, env=environment, capture_output=True, text=True,
-        timeout=SECONDS * len(runs), check=False,
+        timeout=HANGS * len(runs), check=False,
     )  # fmt: skip
     lines = result.stdout.splitlines()
     assert len(lines) == len(BOMBS), f"{list(BOMBS)[len(lines)]} ended the process: {result.stderr[-500:]}"
@@ -156,7 +158,7 @@ def load_or_refuse(path):
     """Return the weights report; None where the file is refused in one line."""
     problem = ""
     try:
-        return erfscope.load_model("conftest:SmallNet", checkpoint=path).origin.weights.summary()
+        return erfscope.load_model("small_networks:SmallNet", checkpoint=path).origin.weights.summary()
     except CheckpointError as error:
         problem = str(error)
     assert str(path) in problem
@@ -187,7 +189,7 @@ def test_weights_that_are_not_finite_are_announced(here, capsys):
     torch.save(state, here / "w.pth")
     images = ("--data", "synthetic-leaves", "--images", "1", "--size", "33")
     with pytest.raises(SystemExit) as exited:
-        main(["compute", "--model", "conftest:SmallNet", "--checkpoint", "w.pth", *images])
+        main(["compute", "--model", "small_networks:SmallNet", "--checkpoint", "w.pth", *images])
     err = capsys.readouterr().err
     assert "warning: 10 values in 2 tensors of w.pth are NaN or infinite" in err
     # No map comes of such weights: every image's output is NaN.

@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from small_networks import SmallNet, seeded
 from torch.optim.swa_utils import AveragedModel
 
+import erfscope
 from erfscope.checkpoints.files.reading import read_checkpoint
 from erfscope.errors import CheckpointError
+
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def network():
@@ -246,3 +250,13 @@ def test_torchscript(tmp_path):
     trace.save(tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match="TorchScript archive"):
         read_checkpoint(tmp_path / "w.pth")
+
+
+def test_a_checkpoint_that_lightning_itself_wrote():
+    network = erfscope.load_model("small_networks:SmallNet", checkpoint=GOLDEN / "lightning.ckpt")
+    report = network.origin.weights
+    assert (report.missing, report.unexpected, report.left_out) == ((), (), 1)  # the loss keeps a weight
+    image = torch.randn(1, 3, 16, 16)
+    assert torch.equal(network(image), seeded(SmallNet()).eval()(image))
+    content = read_checkpoint(GOLDEN / "lightning.ckpt")
+    assert content.hyper_parameters == {"arch": "small", "lr": 0.001, "classes": ["a", "b"]}

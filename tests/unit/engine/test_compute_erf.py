@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 import torch
-from conftest import SmallNet, noise_images, seeded
+from small_networks import SmallNet, noise_images, seeded
 from torch import nn
 
 import erfscope

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import noise_images
+from small_networks import noise_images
 from torch import nn
 from torch.utils import checkpoint
 

@@ -1,7 +1,7 @@
 """Operations as torch's own counter has them."""
 
 import torch
-from conftest import SmallNet
+from small_networks import SmallNet
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 import torch
-from conftest import network, noise_images
+from small_networks import network, noise_images
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from erfscope.engine.engines import choose_engine

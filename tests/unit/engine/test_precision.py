@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import noise_images
+from small_networks import noise_images
 
 import erfscope
 from erfscope.engine.precision import arithmetic

@@ -1,7 +1,7 @@
 """The report of `bench`; no absolute time decides anything."""
 
 import torch
-from conftest import SmallNet, seeded
+from small_networks import SmallNet, seeded
 from torch import nn
 
 from erfscope.engine.speed import measure_speed

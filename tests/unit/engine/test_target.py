@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import SmallNet, noise_images, seeded
+from small_networks import SmallNet, noise_images, seeded
 from torch import nn
 
 import erfscope
@@ -125,16 +125,24 @@ def test_a_layer_whose_channels_are_last(engine):
     assert abs(last.erf - first.erf).max() <= 1e-6 * first.erf.max()
 
 
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = SmallNet(), SmallNet()
+
+
 def logits_in(output):
     return output.logits
 
 
-def test_layers_of_a_wrapped_network_go_by_their_own_names():
+def test_the_end_of_a_layers_name_will_do():
     network, images = seeded(SmallNet()).eval(), noise_images(1, SIZE)
     bare = erfscope.compute_erf(network, images, at="body")
     for name in ("body", "network.network.body"):
         wrapped = erfscope.compute_erf(Wrapped(Wrapped(network, Output), logits_in), images, at=name)
         assert abs(wrapped.erf - bare.erf).max() <= 1e-6 * bare.erf.max()
+    with pytest.raises(ComputeError, match="several layers are called 'body': first.body, second.body;"):
+        erfscope.compute_erf(Twice(), images, at="body")
     with pytest.raises(ComputeError, match="no layer 'bodi'"):
         erfscope.compute_erf(Wrapped(network, Output), images, at="bodi")
 

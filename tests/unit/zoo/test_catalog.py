@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import small
+from small_networks import small
 from torch import nn
 
 import erfscope

@@ -8,6 +8,7 @@ from erfscope.checkpoints.files.reading import Checkpoint, file_sha256
 from erfscope.checkpoints.fitting.construct import find_tensor
 from erfscope.checkpoints.fitting.matching import comparable
 from erfscope.checkpoints.formats.timm.source import Source
+from erfscope.checkpoints.library import import_library
 from erfscope.checkpoints.request import Request
 from erfscope.records.network import TrainingFacts, WeightsReport
 
@@ -32,12 +33,11 @@ def count_classes(timm: Any, name: str, content: Checkpoint) -> int:
 
 def report_own(network: Any) -> WeightsReport:
     """Report that a network has timm's weights, from wherever its description says."""
-    from huggingface_hub import try_to_load_from_cache
-
     config = network.pretrained_cfg
+    hub = import_library("huggingface_hub", "timm", "timm's own weights")
     repository = config.get("hf_hub_id")
     file = config.get("hf_hub_filename") or "model.safetensors"
-    path = try_to_load_from_cache(repository, file) if repository else None
+    path = hub.try_to_load_from_cache(repository, file) if repository else None
     return WeightsReport(
         f"hf-hub:{repository}" if repository else str(config.get("url")),
         sha256=file_sha256(Path(path)) if isinstance(path, str) else None,

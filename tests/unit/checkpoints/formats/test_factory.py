@@ -4,8 +4,8 @@ import sys
 
 import pytest
 import torch
-from conftest import noise_images
 from safetensors.torch import save_file
+from small_networks import noise_images
 
 import erfscope
 from erfscope.errors import CheckpointError

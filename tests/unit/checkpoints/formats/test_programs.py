@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import SmallNet, noise_images, seeded
+from small_networks import SmallNet, noise_images, seeded
 from torch import nn
 
 import erfscope
@@ -101,8 +101,11 @@ def test_the_map_is_that_of_the_network(way, network, expected, tmp_path):
     ("way", "told"),
     [
         ("exported for one size", r"w\.pt2 is an exported program, .* may run code; --trust allows it"),
-        ("pickled", r"w\.pth is a whole pickled module \(conftest\.SmallNet\), .* may run code; --trust"),
-        ("pickled in the former format", r"is a whole pickled module \(conftest\.SmallNet\)"),
+        (
+            "pickled",
+            r"w\.pth is a whole pickled module \(small_networks\.SmallNet\), .* may run code; --trust",
+        ),
+        ("pickled in the former format", r"is a whole pickled module \(small_networks\.SmallNet\)"),
         (
             "pickled under a key",
             r"is a whole pickled module \(torch\.nn\.parallel\.data_parallel\.DataParallel\)",
