@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import SmallNet, seeded
 from PIL import Image
+from small_networks import SmallNet, seeded
 from torch import nn
 
 import erfscope

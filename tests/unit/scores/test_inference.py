@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SmallNet, seeded
 from golden.score_inputs import CLASSES, CROP, RUNS, SIZE, STRIDE, image, logits
+from small_networks import SmallNet, seeded
 from torch import nn
 from torch.nn import functional as F
 
