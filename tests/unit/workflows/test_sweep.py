@@ -95,7 +95,7 @@ def test_a_folder_keeps_to_one_plan_but_may_grow(tmp_path):
     keep_plan(plan, tmp_path, overwrite=False)
     keep_plan(replace(plan, base_rates=(9,), seeds=4, output_strides=(16,)), tmp_path, overwrite=False)
     other = read_plan(None, ASKED | {"iterations": 3})
-    with pytest.raises(TrainError, match="holds a sweep with recipe.schedule.iterations 300, not 3"):
+    with pytest.raises(TrainError, match="holds a sweep with recipe.schedule.iterations 400, not 3"):
         keep_plan(other, tmp_path, overwrite=False)
     keep_plan(other, tmp_path, overwrite=True)
 
