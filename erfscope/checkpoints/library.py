@@ -1,13 +1,13 @@
 """Other libraries, imported where a network needs them, and their hub."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from erfscope.errors import CheckpointError, one_line
 
-# Descriptions and weights that hold no code.
-_SAFE_FILES = ("*.json", "*.safetensors")
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def import_library(module: str, extra: str, spec: str) -> Any:
@@ -41,8 +41,24 @@ def find_folder(name: str, extra: str, spec: str) -> Path | None:
     return None
 
 
-def fetch_folder(repository: str, extra: str, spec: str) -> Path:
-    """Download `user/name` of the hub, or find it in its cache: JSON and safetensors only.
+def find_weights(folder: Path) -> Path:
+    """Return the weights' file of a saved network, safetensors first.
+
+    Raises
+    ------
+    CheckpointError
+        There is none.
+    """
+    found = next((folder / file for file in _WEIGHTS if (folder / file).is_file()), None)
+    if found is None:
+        raise CheckpointError(f"{folder} holds neither {' nor '.join(_WEIGHTS)}; save the network again")
+    return found
+
+
+def fetch_folder(
+    repository: str, extra: str, spec: str, files: Sequence[str] = ("*.json", "*.safetensors")
+) -> Path:
+    """Download `user/name` of the hub, or find it in its cache: of its files those that hold no code.
 
     Raises
     ------
@@ -51,7 +67,7 @@ def fetch_folder(repository: str, extra: str, spec: str) -> Path:
     """
     hub = import_library("huggingface_hub", extra, spec)
     try:
-        return Path(hub.snapshot_download(repository, allow_patterns=list(_SAFE_FILES)))
+        return Path(hub.snapshot_download(repository, allow_patterns=list(files)))
     except Exception as error:  # of the network, the hub, the disk, or the name
         raise CheckpointError(
             f"{spec} is no folder here and can't be had from the Hugging Face hub ({one_line(error)}); "

@@ -49,6 +49,12 @@ class Request:
         if self.checkpoint is not None:
             raise CheckpointError(f"{self.spec}: leave --checkpoint out: {reason}")
 
+    def refuse_beside_program(self) -> None:
+        """Refuse weights, config and options beside a file that holds a network whole."""
+        self.refuse_checkpoint(f"{self.path} is a checkpoint itself")
+        self.refuse_config("the file holds the whole network")
+        self.refuse_options("the file holds the whole network")
+
     def demand_trust(self, path: Path, danger: str) -> None:
         """Refuse what may run code unless the user said `--trust`."""
         if not self.trust:

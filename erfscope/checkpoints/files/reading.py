@@ -88,10 +88,13 @@ def read_tensors(path: Path) -> StateDict:
     return _usable(named_tensors(_read(path)[0]), path)
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of the file's bytes, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def file_sha256(*paths: Path) -> str:
+    """SHA-256 of the files' bytes, one after another, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> tuple[dict[Any, Any], dict[str, str]]:

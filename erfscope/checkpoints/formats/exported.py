@@ -36,9 +36,7 @@ def read(request: Request) -> Network:
         The user didn't; it is damaged; it takes something else than an image.
     """
     path = request.path
-    request.refuse_checkpoint(f"{path} is a checkpoint itself")
-    request.refuse_config("the file holds the whole network")
-    request.refuse_options("the file holds the whole network")
+    request.refuse_beside_program()
     request.demand_trust(
         path, "is an exported program, which torch reads in part by unpickling: it may run code"
     )

@@ -30,9 +30,7 @@ def read(request: Request) -> Network:
         It is damaged, takes something else than an image, or has an operator that can't be converted.
     """
     path = request.path
-    request.refuse_checkpoint(f"{path} is a checkpoint itself")
-    request.refuse_config("the file holds the whole network")
-    request.refuse_options("the file holds the whole network")
+    request.refuse_beside_program()
     check_file(path)
     kind = foreign_kind(path)
     if kind:

@@ -26,9 +26,7 @@ def read(request: Request) -> Network:
         The user didn't, or its code isn't there.
     """
     path = request.path
-    request.refuse_checkpoint(f"{path} is a checkpoint itself")
-    request.refuse_config("the file holds the whole network")
-    request.refuse_options("the file holds the whole network")
+    request.refuse_beside_program()
     name = module_class(path)
     request.demand_trust(path, f"is a whole pickled module ({name}), and reading it may run code")
     network = _unpickle(path)

@@ -1,14 +1,13 @@
 """A folder of transformers, or one of the hub: which of its files hold the weights."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from erfscope.checkpoints.files.reading import StateDict, read_tensors
-from erfscope.checkpoints.library import find_folder, import_library
+from erfscope.checkpoints.files.reading import StateDict, file_sha256, read_tensors
+from erfscope.checkpoints.library import fetch_folder, find_folder
 from erfscope.checkpoints.request import Request
 from erfscope.checkpoints.sniff import read_json
-from erfscope.errors import CheckpointError, one_line
+from erfscope.errors import CheckpointError
 
 _TORCH_FILES = "pytorch_model*.bin"
 # In this order: safetensors hold nothing but tensors.
@@ -31,12 +30,7 @@ class Weights:
 
     def sha256(self) -> str:
         """SHA-256 of the files' bytes, one after another in the order of their names."""
-        digest = hashlib.sha256()
-        for path in self.files:
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-        return digest.hexdigest()
+        return file_sha256(*self.files)
 
 
 def locate_folder(request: Request) -> tuple[Path, str]:
@@ -57,7 +51,7 @@ def locate_folder(request: Request) -> tuple[Path, str]:
     if folder == Path(name):
         return folder, "transformers folder"
     if not any((folder / file).is_file() for file in _WEIGHTS[:2]):
-        _fetch_torch_files(name, request.spec)
+        fetch_folder(name, "hf", request.spec, ("*.json", _TORCH_FILES))
     return folder, "transformers model of the hub"
 
 
@@ -111,14 +105,3 @@ def _shards(index: Path) -> list[Path]:
             continue
         raise CheckpointError(f"{index} names the file {name[:80]!r}, {fault}; download the folder again")
     return shards
-
-
-def _fetch_torch_files(repository: str, spec: str) -> None:
-    hub = import_library("huggingface_hub", "hf", spec)
-    try:
-        hub.snapshot_download(repository, allow_patterns=["*.json", _TORCH_FILES])
-    except Exception as error:  # of the network, the hub or the disk
-        raise CheckpointError(
-            f"the weights of {spec} can't be had from the Hugging Face hub ({one_line(error)}); "
-            "download them where there is a network, and give the folder"
-        ) from error

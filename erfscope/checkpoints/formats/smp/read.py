@@ -21,7 +21,7 @@ from erfscope.checkpoints.formats.smp.config import (
     name_arguments,
 )
 from erfscope.checkpoints.formats.smp.preprocessing import read_preprocessing
-from erfscope.checkpoints.library import find_folder, import_library
+from erfscope.checkpoints.library import find_folder, find_weights, import_library
 from erfscope.checkpoints.request import Request
 from erfscope.checkpoints.sniff import read_json
 from erfscope.checkpoints.wrappers.foreign import Foreign
@@ -30,7 +30,6 @@ from erfscope.records.network import ModelOrigin
 from erfscope.zoo.network import Network
 
 _CONFIG = "config.json"
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 # What may be chosen for a network that its folder describes.
 _OVERRIDES = ("output_stride", "rates")
 # How former releases called what is now called otherwise.
@@ -85,13 +84,8 @@ def read(request: Request) -> Network:
             f"{request.spec} is neither a folder, nor user/name in the Hugging Face hub, nor an "
             f"architecture: {', '.join(ARCHITECTURES)}"
         )
-    weights = next((folder / file for file in _WEIGHTS if (folder / file).is_file()), None)
-    if weights is None:
-        raise CheckpointError(
-            f"{folder} holds neither {' nor '.join(_WEIGHTS)}; save the network with save_pretrained"
-        )
     described = _read_config(request, folder / _CONFIG, "segmentation_models_pytorch folder")
-    return _build(request, described, read_checkpoint(weights))
+    return _build(request, described, read_checkpoint(find_weights(folder)))
 
 
 def read_described(request: Request, content: Checkpoint) -> Network:

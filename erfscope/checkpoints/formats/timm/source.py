@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from erfscope.checkpoints.library import find_folder
+from erfscope.checkpoints.library import find_folder, find_weights
 from erfscope.checkpoints.request import Request
 from erfscope.checkpoints.sniff import read_json
 from erfscope.errors import CheckpointError
@@ -13,7 +13,6 @@ from erfscope.errors import CheckpointError
 #: timm's arguments for images of another size.
 SIZES = ("img_size", "dynamic_img_size")
 _CONFIG = "config.json"
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 # What a folder tells of its images, under timm's names.
 _FACTS = ("mean", "std", "input_size", "fixed_input_size")
 # Arguments that a folder may name and that change no map: the file tells the classes, dropout is off.
@@ -78,13 +77,10 @@ def _read_folder(request: Request, folder: Path, timm: Any) -> Source:
     name = config.get("architecture")
     if not isinstance(name, str) or not timm.is_model(name):
         raise CheckpointError(f"{path}: timm has no network {str(name)[:60]!r} (architecture)")
-    weights = next((folder / file for file in _WEIGHTS if (folder / file).is_file()), None)
-    if weights is None:
-        raise CheckpointError(f"{folder} holds neither {' nor '.join(_WEIGHTS)}; save the network again")
     told, arguments = config.get("pretrained_cfg", config), _arguments(config.get("model_args") or {}, path)
     found = Request(
         f"timm:{name}",
-        checkpoint=weights,
+        checkpoint=find_weights(folder),
         trust=request.trust,
         allow_partial=request.allow_partial,
         seed=request.seed,

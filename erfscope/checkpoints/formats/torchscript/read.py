@@ -29,9 +29,7 @@ def read(request: Request) -> Network:
         It does, and the user didn't say `--trust`; it is damaged; it was traced in training mode.
     """
     path = request.path
-    request.refuse_checkpoint(f"{path} is a checkpoint itself")
-    request.refuse_config("the file holds the whole network")
-    request.refuse_options("the file holds the whole network")
+    request.refuse_beside_program()
     suspicious = find_suspicious(path)
     if suspicious:
         request.demand_trust(path, suspicious)
