@@ -56,6 +56,21 @@ class SizeType(click.ParamType[Any]):
         return height, int(match[2] or height)
 
 
+class ShardType(click.ParamType[Any]):
+    """`1/4` → (1, 4): the second of four; the first is 0/4."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d+)/(\d+)", value)
+        if not match or int(match[1]) >= int(match[2]):
+            self.fail(f"{value!r} is no shard such as 0/4, the first of four", param, ctx)
+        return int(match[1]), int(match[2])
+
+
 class UnitType(click.ParamType[Any]):
     """`384,384` → (y, x); anything else is a layer's name."""
 
@@ -109,6 +124,7 @@ BATCH = BatchType()
 INTEGERS = IntegersType()
 NUMBERS = NumbersType()
 SIZE = SizeType()
+SHARD = ShardType()
 UNIT = UnitType()
 SETTING = SettingType()
 

@@ -1,6 +1,5 @@
 """`erfscope sweep`."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,26 +8,11 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts, print_table
-from erfscope.cli.parameters import INTEGERS, SETTING, SIZE
+from erfscope.cli.parameters import INTEGERS, SETTING, SHARD, SIZE
 from erfscope.cli.train import EXIT_RESUMABLE
 from erfscope.cli.train_progress import Display, training_progress
 
 _PATH = click.Path(path_type=Path)
-
-
-class ShardType(click.ParamType[Any]):
-    """`2/4` → (1, 4): the second of four."""
-
-    name = "K/N"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse, or fail with what was expected."""
-        if isinstance(value, tuple):
-            return value
-        match = re.fullmatch(r"(\d+)/(\d+)", value)
-        if not match or not 1 <= int(match[1]) <= int(match[2]):
-            self.fail(f"{value!r} is no shard such as 1/4, the first of four", param, ctx)
-        return int(match[1]) - 1, int(match[2])
 
 
 @click.command("sweep")
@@ -59,7 +43,7 @@ class ShardType(click.ParamType[Any]):
 @click.option(
     "--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="Any field of a recipe."
 )
-@click.option("--shard", type=ShardType(), help="Do a part of the runs, such as 1/4; any may join the table.")
+@click.option("--shard", type=SHARD, help="Do a part of the runs: 0/4, 1/4, … join one table.")
 @click.option("--out", "-o", type=_PATH, default="sweep", show_default=True, help="Folder of the sweep.")
 @click.option("--overwrite", is_flag=True, help="Begin anew in a folder that holds a sweep.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
@@ -72,7 +56,7 @@ def sweep_command(output: Output, /, plan: Path | None, **options: Any) -> None:
 
     \b
     erfscope sweep --data synthetic-streets --model deeplabv3 --backbone resnet18 --rates-base 3,4,5,6
-    erfscope sweep plan.toml --seeds 3 --shard 1/4
+    erfscope sweep plan.toml --seeds 3 --shard 0/4
     """
     from erfscope.workflows.sweep.plan import read_plan
     from erfscope.workflows.sweep.run import Displays

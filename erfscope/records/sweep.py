@@ -24,8 +24,7 @@ class SweepRun:
     side95_px
         Side of the square that holds 95 % of what stands above the map's background.
     untrained
-        Of the same network before training: center_to_center_px, ring_mass_shares, side95_px; empty if it
-        wasn't asked for.
+        Of the same network before training: erf, star and side95_px, as above; empty if it wasn't asked for.
     checkpoint, erf
         Paths of weights and map.
     flags
@@ -78,8 +77,11 @@ class SweepRow:
     recommended_rate, recommended_rate_at_output_stride
         r* by the stride of the map that the atrous convolutions read, and by the network's deepest, which
         the study goes by.
-    ring_mass_shares, side95_px, untrained
-        Means over the seeds; `untrained` of the networks before training.
+    ring_mass_shares, side95_px
+        Means over the seeds; no shares where the seeds' maps don't have as many rings.
+    untrained
+        measured_center_to_center_px, relative_error, ring_mass_shares and side95_px of the networks before
+        training; empty if they weren't asked for.
     checkpoint, erf
         Of the first seed.
     flags
@@ -104,6 +106,32 @@ class SweepRow:
     erf: str
     untrained: Mapping[str, Any] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+
+    def summary(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How measured center-to-center distances follow predicted ones, where the stars fit their maps.
+
+    Attributes
+    ----------
+    points
+        How many rows are compared.
+    slope, slope_stderr, intercept_px, r_squared
+        Of the least-squares line of measured over predicted; None of fewer than three distances.
+    largest_relative_error
+        The largest |measured − predicted| / predicted; None of no point.
+    """
+
+    points: int
+    slope: float | None
+    slope_stderr: float | None
+    intercept_px: float | None
+    r_squared: float | None
+    largest_relative_error: float | None
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""

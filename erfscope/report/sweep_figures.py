@@ -1,4 +1,4 @@
-"""Draws a sweep: measured against predicted field of view, and mIoU against the base rate."""
+"""Draws a sweep: measured against predicted field of view, mIoU by base rate, and what training moves."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -71,6 +71,49 @@ def draw_miou(rows: Sequence[SweepRow]) -> Figure:
     axes.set_title("mIoU by base rate, ± one standard error")
     _finish(axes, "nothing was scored")
     return figure
+
+
+def draw_training(rows: Sequence[SweepRow]) -> Figure:
+    """Draw what training moves, by base rate: the side that holds 95 % of the map, the outer ring's share.
+
+    Open marks are the networks before training.
+    """
+    figure = Figure(figsize=(2 * _SIZE[0], _SIZE[1]), layout="constrained")
+    sides, shares = figure.subplots(1, 2)
+    swept = [row for row in rows if row.base_rate is not None and row.untrained]
+    for color, (stride, group) in zip(COLORS, _by_stride(swept), strict=False):
+        label = f"output stride {stride}"
+        _pairs(sides, [(r.base_rate, r.untrained["side95_px"], r.side95_px) for r in group], color, label)
+        outer = [
+            (r.base_rate, _outermost(r.untrained["ring_mass_shares"]), _outermost(r.ring_mass_shares))
+            for r in group
+        ]
+        _pairs(shares, outer, color, label)
+    for axes in (sides, shares):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="base rate")
+        axes.set_ylim(bottom=0)
+        _finish(axes, "nothing was measured before and after training")
+    sides.set(ylabel="side of the square (px)", title="95 % of the map, before (open) and after training")
+    shares.set(ylabel="share of the map (%)", title="Outermost ring, before (open) and after training")
+    return figure
+
+
+def _pairs(
+    axes: Axes, points: Sequence[tuple[int | None, float | None, float | None]], color: str, label: str
+) -> None:
+    """Join before and after at each base rate, as far as both are known."""
+    known = [point for point in points if None not in point]
+    if not known:
+        return
+    rates, before, after = zip(*known, strict=True)
+    axes.vlines(rates, before, after, color=color, linewidth=1)
+    axes.plot(rates, before, "o", color=color, fillstyle="none")
+    axes.plot(rates, after, "o", color=color, label=label)
+
+
+def _outermost(shares: Sequence[float]) -> float | None:
+    return 100 * shares[-1] if shares else None
 
 
 def _mark_recommended(axes: Axes, rows: Sequence[SweepRow], color: str) -> None:

@@ -16,6 +16,11 @@ _HEADER = (
     "base rate", "rates", "output stride", "predicted (px)", "measured", "error", "mIoU",
     "95 % of the map within (px)", "rings' shares of the map",
 )  # fmt: skip
+_MOVED = (
+    "base rate", "output stride", "center to center before (px)", "after",
+    "95 % of the map within before (px)", "after", "rings' shares before", "after",
+)  # fmt: skip
+_TRAINING = "What training moves: the side that holds 95 % of the map, and the outermost ring's share of it"
 _NOTE = (
     "± is one standard error over the seeds; of a single seed, that of the sampling of images alone. The "
     "error is (measured − predicted) / predicted; without one, the outermost ring lies outside the map."
@@ -23,9 +28,9 @@ _NOTE = (
 
 
 def render_sweep(document: Mapping[str, Any], rows: Sequence[SweepRow], figures: Sequence[Figure]) -> str:
-    """Return the HTML text of a sweep's document, its rows, and its two figures."""
-    fov, miou = figures
-    pictures = (
+    """Return the HTML text of a sweep's document, its rows, and its figures: distances, mIoU, training."""
+    fov, miou, *training = figures
+    pictures = [
         inline(
             fov,
             alt="Measured center-to-center distances against predicted ones",
@@ -36,20 +41,31 @@ def render_sweep(document: Mapping[str, Any], rows: Sequence[SweepRow], figures:
             alt="mIoU against the base rate",
             caption="Scores by base rate; r* is the study's guideline for this crop.",
         ),
-    )
+    ]
+    pictures += [inline(figure, alt=_TRAINING, caption=f"{_TRAINING}.") for figure in training]
+    tables = [Table("", _HEADER, tuple(_cells(row) for row in rows), (_NOTE,))]
+    if any(row.untrained for row in rows):
+        moved = tuple(_moved(row) for row in rows if row.untrained)
+        tables.append(Table("Before and after training", _MOVED, moved, ()))
     return fill_template(
         "sweep.html",
         title=_TITLE,
         origin=document["origin"],
-        sentences=sentences(rows),
+        sentences=sentences(rows, document["agreement"]["trained"]),
         flags=[*document["flags"], *_row_flags(rows)],
         pictures=pictures,
-        results=Table("", _HEADER, tuple(_cells(row) for row in rows), (_NOTE,)),
+        tables=tables,
     )
 
 
-def sentences(rows: Sequence[SweepRow]) -> list[str]:
-    """Say what came out: which rate scores best and by how much, and how well the prediction holds."""
+def sentences(rows: Sequence[SweepRow], agreement: Mapping[str, Any]) -> list[str]:
+    """Say what came out: which rate scores best and by how much, and how well the prediction holds.
+
+    Parameters
+    ----------
+    agreement
+        An `Agreement`'s summary.
+    """
     found = []
     scored = [row for row in rows if row.miou is not None and row.base_rate is not None]
     if len(scored) > 1:
@@ -59,12 +75,15 @@ def sentences(rows: Sequence[SweepRow]) -> list[str]:
             f"Of {len(scored)} networks the one at {_name(best)} scores best, mIoU {score}; "
             f"{_lead(best, second)}"
         )
-    errors = [abs(row.relative_error) for row in rows if row.relative_error is not None]
-    if errors:
-        most = percent(max(errors), sign=False)
+    if agreement["points"]:
+        most = percent(agreement["largest_relative_error"], sign=False)
+        line = ""
+        if agreement["slope"] is not None:
+            slope = with_error(agreement["slope"], agreement["slope_stderr"], "")
+            line = f"; the line through them has a slope of {slope}, R² {agreement['r_squared']:.4f}"
         found.append(
             f"Measured and predicted fields of view differ by at most {most}, in the maps that the star fits "
-            f"({len(errors)} of {len(rows)})."
+            f"({agreement['points']} of {len(rows)}){line}."
         )
     return found or ["There is nothing to compare yet."]
 
@@ -102,8 +121,26 @@ def _cells(row: SweepRow) -> tuple[str, ...]:
         percent(row.relative_error),
         with_error(_percent(row.miou), _percent(row.miou_stderr), "%"),
         number(row.side95_px),
-        ", ".join(percent(share, places=0, sign=False) for share in row.ring_mass_shares) or NOTHING,
+        _shares(row.ring_mass_shares),
     )
+
+
+def _moved(row: SweepRow) -> tuple[str, ...]:
+    before = row.untrained
+    return (
+        "none" if row.base_rate is None else str(row.base_rate),
+        NOTHING if row.output_stride is None else str(row.output_stride),
+        number(before["measured_center_to_center_px"]),
+        number(row.measured_center_to_center_px),
+        number(before["side95_px"]),
+        number(row.side95_px),
+        _shares(before["ring_mass_shares"]),
+        _shares(row.ring_mass_shares),
+    )
+
+
+def _shares(shares: Sequence[float]) -> str:
+    return ", ".join(percent(share, places=0, sign=False) for share in shares) or NOTHING
 
 
 def _percent(share: float | None) -> float | None:

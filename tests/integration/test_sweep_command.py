@@ -24,7 +24,10 @@ def test_a_sweep_is_resumed_extended_and_read_again(run, here):
     assert all(set(row) >= KEYS for row in rows)
     assert [row["rates"] for row in rows] == [[1, 2, 3], [2, 4, 6]]
     assert [row["predicted_center_to_center_px"] for row in rows] == [48, 96]
-    assert rows[0]["untrained"].keys() == {"center_to_center_px", "side95_px", "ring_mass_shares"}
+    assert rows[0]["untrained"].keys() == {
+        "measured_center_to_center_px", "relative_error", "side95_px", "ring_mass_shares"
+    }  # fmt: skip
+    assert set(first.json["agreement"]) == {"trained", "untrained"}
     assert 0 <= rows[0]["miou"] <= 1
     loaded = run("inspect", rows[1]["checkpoint"], "--json").json
     assert (loaded["network"], loaded["rates"]) == ("deeplabv3", [2, 4, 6])
@@ -45,10 +48,10 @@ def test_a_sweep_is_resumed_extended_and_read_again(run, here):
 
 @pytest.mark.slow
 def test_shards_fill_one_table(run, here):
-    first = run(*SWEEP, "--rates-base", "1,2", "--shard", "1/2", "--json").json
+    first = run(*SWEEP, "--rates-base", "1,2", "--shard", "0/2", "--json").json
     assert (len(first["results"]), first["done"], first["runs"]) == (1, 1, 2)
     assert first["flags"] == ["1 of 2 runs are not done yet"]
-    second = run(*SWEEP, "--rates-base", "1,2", "--shard", "2/2", "--json").json
+    second = run(*SWEEP, "--rates-base", "1,2", "--shard", "1/2", "--json").json
     assert [row["base_rate"] for row in second["results"]] == [1, 2]
     assert second["flags"] == []
     assert json.loads((here / "s/results.json").read_text()) == second
@@ -65,7 +68,7 @@ def test_shards_fill_one_table(run, here):
         ),
         (("--rates-base", "3", "--data", "nowhere"), "no recipe is named; give --recipe"),
         (("nowhere.toml",), "nowhere.toml: No such file"),
-        (("--rates-base", "3", "--shard", "3/2"), "'3/2' is no shard"),
+        (("--rates-base", "3", "--shard", "2/2"), "'2/2' is no shard"),
     ],
 )
 def test_bad_input_is_one_line(run, here, args, told):

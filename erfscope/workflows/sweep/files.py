@@ -13,7 +13,7 @@ from erfscope.store.replace import replacing
 from erfscope.workflows.sweep.plan import SweepPlan
 
 PLAN, RESULTS, TABLE = "plan.json", "results.json", "results.csv"
-FOV, MIOU, PAGE = "center-to-center.png", "miou.png", "report.html"
+FOV, MIOU, TRAINING, PAGE = "center-to-center.png", "miou.png", "training.png", "report.html"
 
 
 def keep_plan(plan: SweepPlan, out: Path, *, overwrite: bool) -> None:
@@ -42,16 +42,18 @@ def keep_plan(plan: SweepPlan, out: Path, *, overwrite: bool) -> None:
 def write_results(document: dict[str, Any], rows: Sequence[SweepRow], out: Path) -> None:
     """Write the table, the figures and the page, each whole or not at all."""
     from erfscope.report.figures import save_figure  # matplotlib only where it is wanted
-    from erfscope.report.sweep_figures import draw_center_to_center, draw_miou
+    from erfscope.report.sweep_figures import draw_center_to_center, draw_miou, draw_training
     from erfscope.report.sweep_page import render_sweep
 
-    figures = draw_center_to_center(rows), draw_miou(rows)
-    for figure, name in zip(figures, (FOV, MIOU), strict=True):
+    figures = {FOV: draw_center_to_center(rows), MIOU: draw_miou(rows)}
+    if any(row.untrained for row in rows):
+        figures[TRAINING] = draw_training(rows)
+    for name, figure in figures.items():
         save_figure(figure, out / name, overwrite=True)
     texts = {
         RESULTS: json.dumps(document, indent=1, allow_nan=False),
         TABLE: _csv(document["results"]),
-        PAGE: render_sweep(document, rows, figures),
+        PAGE: render_sweep(document, rows, list(figures.values())),
     }
     for name, text in texts.items():
         with replacing(out / name) as temporary:

@@ -86,8 +86,7 @@ class Runner:
         model = load_model(str(folder / LAST))
         scored = self._score(model, recipe, name)
         erf = self._compute(model, recipe, folder / ERF, f"{name}: map")
-        star, prediction = measure_star(erf), recorded_prediction(erf)
-        held = star.summary() | hold_against(star, prediction, reach(erf.size, erf.origin))
+        measured = _measure(erf)
         done = SweepRun(
             base_rate=planned.base_rate,
             rates=recipe.network.rates or (),
@@ -95,13 +94,13 @@ class Runner:
             seed=recipe.run.seed,
             miou=scored["miou"],
             miou_image_stderr=scored["miou_stderr"],
-            star=held,
-            prediction=prediction,
-            side95_px=measure_extent(erf).side95_above_background_px,
+            star=measured["star"],
+            prediction=recorded_prediction(erf),
+            side95_px=measured["side95_px"],
             checkpoint=str(folder / LAST),
             erf=str(folder / ERF),
             untrained=self._measure_untrained(recipe, folder, name) if self.plan.untrained else {},
-            flags=(*trained["flags"], *scored["flags"], *star.flags, *held["prediction_flags"]),
+            flags=(*trained["flags"], *scored["flags"], *_flags(measured["star"])),
         )
         with replacing(folder / RESULT) as temporary:
             temporary.write_text(json.dumps(done.summary(), indent=1), encoding="utf-8")
@@ -174,10 +173,17 @@ class Runner:
             **chosen.options,
         )
         erf = self._compute(model, recipe, folder / UNTRAINED, f"{name}: map before training")
-        star = measure_star(erf)
-        return {
-            "erf": str(folder / UNTRAINED),
-            "center_to_center_px": star.center_to_center_px,
-            "ring_mass_shares": [ring.mass_share for ring in star.rings],
-            "side95_px": measure_extent(erf).side95_above_background_px,
-        }
+        return {"erf": str(folder / UNTRAINED), **_measure(erf)}
+
+
+def _measure(erf: ErfMap) -> dict[str, Any]:
+    star = measure_star(erf)  # without sight of the prediction
+    held = hold_against(star, recorded_prediction(erf), reach(erf.size, erf.origin))
+    return {
+        "star": star.summary() | held,
+        "side95_px": measure_extent(erf).side95_above_background_px,
+    }
+
+
+def _flags(star: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*star["flags"], *star["prediction_flags"])

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.errors import TrainError
+from erfscope.records.sweep import SweepRow
 from erfscope.workflows.sweep.files import keep_plan, write_results
 from erfscope.workflows.sweep.plan import SweepPlan, planned_runs
 from erfscope.workflows.sweep.run import Displays, InterruptedSweepError, Runner, is_done, read_result
-from erfscope.workflows.sweep.table import make_rows
+from erfscope.workflows.sweep.table import agreement, make_rows, untrained_agreement
 
 
 def sweep(
@@ -24,7 +25,7 @@ def sweep(
     Parameters
     ----------
     out
-        Gets a folder for each run, `plan.json`, `results.json`, `results.csv`, two figures and `report.html`.
+        Gets a folder for each run, `plan.json`, `results.json`, `results.csv`, figures and `report.html`.
     shard
         (k, n): do the runs k, k + n, …; the table holds those that are done, by whatever shard.
     overwrite
@@ -33,7 +34,8 @@ def sweep(
     Returns
     -------
     dict
-        JSON-able: out, results (one row a rate, stride), runs, done, interrupted, flags.
+        JSON-able: out, results (one row a rate, stride), agreement of predicted and measured distances
+        (trained, untrained), runs, done, interrupted, flags.
 
     Raises
     ------
@@ -60,20 +62,23 @@ def sweep(
             return _document(plan, out, [], len(runs), 0, interrupted=True)
         raise TrainError(f"{out} holds no result yet; this shard has no run of {len(runs)}")
     rows = make_rows(done)
-    results = [row.summary() for row in rows]
-    document = _document(plan, out, results, len(runs), len(done), interrupted=interrupted)
+    document = _document(plan, out, rows, len(runs), len(done), interrupted=interrupted)
     write_results(document, rows, out)
     return document
 
 
 def _document(
-    plan: SweepPlan, out: Path, results: list[dict[str, Any]], runs: int, done: int, *, interrupted: bool
+    plan: SweepPlan, out: Path, rows: list[SweepRow], runs: int, done: int, *, interrupted: bool
 ) -> dict[str, Any]:
     flags = [f"{runs - done} of {runs} runs are not done yet"] if done < runs else []
     return {
         "out": str(out),
         "origin": _origin(plan),
-        "results": results,
+        "results": [row.summary() for row in rows],
+        "agreement": {
+            "trained": agreement(rows).summary(),
+            "untrained": untrained_agreement(rows).summary() if plan.untrained else None,
+        },
         "runs": runs,
         "done": done,
         "interrupted": interrupted,

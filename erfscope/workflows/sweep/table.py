@@ -1,11 +1,15 @@
 """From runs to rows: means over the seeds, with their standard errors."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from erfscope.records.sweep import SweepRow, SweepRun
+from scipy.stats import linregress
+
+from erfscope.records.sweep import Agreement, SweepRow, SweepRun
+
+Star = Mapping[str, Any]
 
 
 def make_rows(runs: Iterable[SweepRun]) -> list[SweepRow]:
@@ -16,14 +20,38 @@ def make_rows(runs: Iterable[SweepRun]) -> list[SweepRow]:
     return [_row(group) for group in groups.values()]
 
 
+def agreement(rows: Iterable[SweepRow]) -> Agreement:
+    """Compare predicted with measured distances after training."""
+    return _agreement((row.predicted_center_to_center_px, row.relative_error) for row in rows)
+
+
+def untrained_agreement(rows: Iterable[SweepRow]) -> Agreement:
+    """Compare predicted with measured distances before training."""
+    return _agreement(
+        (row.predicted_center_to_center_px, row.untrained.get("relative_error")) for row in rows
+    )
+
+
+def _agreement(pairs: Iterable[tuple[float | None, float | None]]) -> Agreement:
+    known = [(distance, error) for distance, error in pairs if distance is not None and error is not None]
+    predicted, measured = [d for d, _ in known], [d * (1 + error) for d, error in known]
+    line = linregress(predicted, measured) if len(set(predicted)) > 2 else None
+    return Agreement(
+        points=len(known),
+        slope=None if line is None else float(line.slope),
+        slope_stderr=None if line is None else float(line.stderr),
+        intercept_px=None if line is None else float(line.intercept),
+        r_squared=None if line is None else float(line.rvalue) ** 2,
+        largest_relative_error=max((abs(error) for _, error in known), default=None),
+    )
+
+
 def _row(runs: Sequence[SweepRun]) -> SweepRow:
     first = runs[0]
-    predicted = first.star["predicted_center_to_center_px"]
     measured, measured_error = _mean_of(
         runs, lambda run: run.star["center_to_center_px"], lambda run: run.star["center_to_center_stderr_px"]
     )
     miou, miou_error = _mean_of(runs, lambda run: run.miou, lambda run: run.miou_image_stderr)
-    fits = all(run.star["relative_error"] is not None for run in runs)
     rate, read, deepest = (
         first.prediction.get(key) for key in ("recommended_rate", "read_stride", "output_stride")
     )
@@ -31,16 +59,16 @@ def _row(runs: Sequence[SweepRun]) -> SweepRow:
         base_rate=first.base_rate,
         rates=first.rates,
         output_stride=first.output_stride or _whole(deepest),
-        predicted_center_to_center_px=predicted,
+        predicted_center_to_center_px=first.star["predicted_center_to_center_px"],
         measured_center_to_center_px=measured,
         measured_stderr_px=measured_error,
-        relative_error=(measured - predicted) / predicted if fits and measured and predicted else None,
+        relative_error=_mean_error([run.star for run in runs]),
         miou=miou,
         miou_stderr=miou_error,
         seeds=len(runs),
         recommended_rate=rate,
         recommended_rate_at_output_stride=rate * read / deepest if rate and read and deepest else rate,
-        ring_mass_shares=_mean_shares([[r["mass_share"] for r in run.star["rings"]] for run in runs]),
+        ring_mass_shares=_mean_shares([run.star for run in runs]),
         side95_px=_plain_mean(run.side95_px for run in runs),
         checkpoint=first.checkpoint,
         erf=first.erf,
@@ -68,19 +96,28 @@ def _plain_mean(values: Iterable[float | None]) -> float | None:
     return mean(known) if known else None
 
 
-def _mean_shares(shares: Sequence[Sequence[float]]) -> tuple[float, ...]:
+def _mean_error(stars: Sequence[Star]) -> float | None:
+    """Mean relative error, if the star fits every seed's map; the prediction is the same for all."""
+    errors = [star["relative_error"] for star in stars]
+    return None if None in errors else mean(errors)
+
+
+def _mean_shares(stars: Sequence[Star]) -> tuple[float, ...]:
     """Mean by ring, where all seeds have as many rings."""
+    shares = [[ring["mass_share"] for ring in star["rings"]] for star in stars]
     return tuple(map(mean, zip(*shares, strict=True))) if len({len(each) for each in shares}) == 1 else ()
 
 
 def _untrained(runs: Sequence[SweepRun]) -> dict[str, Any]:
     if not all(run.untrained for run in runs):
         return {}
-    lengths = {
-        key: _plain_mean(run.untrained[key] for run in runs) for key in ("center_to_center_px", "side95_px")
+    stars = [run.untrained["star"] for run in runs]
+    return {
+        "measured_center_to_center_px": _plain_mean(star["center_to_center_px"] for star in stars),
+        "relative_error": _mean_error(stars),
+        "ring_mass_shares": list(_mean_shares(stars)),
+        "side95_px": _plain_mean(run.untrained["side95_px"] for run in runs),
     }
-    shares = _mean_shares([run.untrained["ring_mass_shares"] for run in runs])
-    return {**lengths, "ring_mass_shares": list(shares)}
 
 
 def _flags(runs: Sequence[SweepRun]) -> tuple[str, ...]:

@@ -8,11 +8,11 @@ import pytest
 
 from erfscope.errors import NetworkError, TrainError
 from erfscope.records.sweep import SweepRun
-from erfscope.report.sweep_figures import draw_center_to_center, draw_miou
+from erfscope.report.sweep_figures import draw_center_to_center, draw_miou, draw_training
 from erfscope.report.sweep_page import render_sweep, sentences
 from erfscope.workflows.sweep.files import RESULTS, TABLE, keep_plan, write_results
 from erfscope.workflows.sweep.plan import planned_runs, read_plan
-from erfscope.workflows.sweep.table import make_rows
+from erfscope.workflows.sweep.table import agreement, make_rows, untrained_agreement
 
 ASKED = {"data": "synthetic-leaves", "rates_base": (2, 3)}
 
@@ -162,23 +162,55 @@ def test_figures_show_every_row():
 
 
 def test_figures_of_nothing():
-    for draw in (draw_center_to_center, draw_miou):
-        (axes,) = draw([]).axes
-        assert len(axes.texts) == 1
+    for draw in (draw_center_to_center, draw_miou, draw_training):
+        assert all(len(axes.texts) == 1 for axes in draw([]).axes)
+
+
+def test_agreement_is_the_line_through_the_stars_that_fit():
+    runs = [a_run(base, 0, 0.5, 144 * base / 3 * 1.01 + 2) for base in (3, 4, 5)]
+    runs += [a_run(6, 0, 0.5, 111.0, fits=False), a_run(7), a_run(None)]
+    found = agreement(make_rows(runs))
+    assert (found.points, found.slope, found.intercept_px) == (3, pytest.approx(1.01), pytest.approx(2))
+    assert found.r_squared == pytest.approx(1)
+    assert found.largest_relative_error == pytest.approx(0.01 + 2 / 144)
+    before = {"erf": "u.h5", "star": star(150.0, 144), "side95_px": 90.0}
+    untrained = untrained_agreement(make_rows([replace(runs[0], untrained=before)]))
+    assert (untrained.points, untrained.slope) == (1, None)
+    assert untrained.largest_relative_error == pytest.approx(6 / 144)
+    assert agreement([]).largest_relative_error is None
+
+
+def test_before_and_after_training():
+    before = {"erf": "u.h5", "star": star(150.0, 144), "side95_px": 90.0}
+    rows = make_rows([a_run(None, 0, 0.5), a_run(3, 0, 0.5, 144.0, untrained=before)])
+    sides, shares = draw_training(rows).axes
+    assert [line.get_ydata().tolist() for line in sides.lines] == [[90.0], [100.0]]
+    assert [line.get_ydata().tolist() for line in shares.lines] == [[30.0], [30.0]]
+    document = {"origin": "here", "flags": [], "agreement": {"trained": agreement(rows).summary()}}
+    page = render_sweep(
+        document, rows, [draw(rows) for draw in (draw_center_to_center, draw_miou, draw_training)]
+    )
+    assert "Before and after training" in page
+    assert "<td>150</td><td>144</td><td>90</td><td>100</td><td>20 %, 30 %</td><td>20 %, 30 %</td>" in page
 
 
 def test_sentences_count_in_standard_errors():
     rows = [replace(row, miou_stderr=0.01) for row in ROWS[1:3]]
-    best, held = sentences(rows)
+    best, held = sentences(rows, agreement(rows).summary())
     lead = (0.51 - 0.405) / (0.01 * math.sqrt(2))
     assert f"base rate 3 and output stride 8 scores best, mIoU 51.0 ± 1.0 %; {lead:.1f} standard" in best
     assert "at most 0.21 %" in held
-    assert "one seed alone" in sentences([replace(row, seeds=1) for row in rows])[0]
-    assert sentences([]) == ["There is nothing to compare yet."]
+    assert "one seed alone" in sentences([replace(row, seeds=1) for row in rows], agreement([]).summary())[0]
+    assert sentences([], agreement([]).summary()) == ["There is nothing to compare yet."]
 
 
 def test_files_of_a_sweep(tmp_path):
-    document = {"origin": "here & there", "flags": ["1 of 8"], "results": [row.summary() for row in ROWS]}
+    document = {
+        "origin": "here & there",
+        "flags": ["1 of 8"],
+        "results": [row.summary() for row in ROWS],
+        "agreement": {"trained": agreement(ROWS).summary(), "untrained": None},
+    }
     write_results(document, ROWS, tmp_path)
     assert json.loads((tmp_path / RESULTS).read_text())["results"][1]["base_rate"] == 3
     lines = (tmp_path / TABLE).read_text().splitlines()
