@@ -102,6 +102,6 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     changes = {**CHANGES, "schedule": {"iterations": arguments.steps}}
     if arguments.size:
-        changes["data"] = {"size": arguments.size, "scene_size": arguments.size}
+        changes["data"] = {"size": arguments.size, "scene_scale": 1}
     found = ratio(load_recipe(arguments.recipe, changes), arguments.device, arguments.block)
     print(f"ours by plain: {found:.2f}")

@@ -82,7 +82,7 @@ def open_images(recipe: Recipe, split: str, images: int | None) -> ImageDataset:
         data.name,
         root=data.root,
         split=split,
-        size=data.scene_size if data.scene_size and recipe.augment.fit == "crop" else data.size,
+        size=_scene_size(recipe),
         fit="resize" if recipe.augment.fit == "resize" else "center-crop",
         images=images,
         seed=data.seed,
@@ -95,6 +95,14 @@ def open_images(recipe: Recipe, split: str, images: int | None) -> ImageDataset:
     if not dataset.classes:
         raise TrainError(f"{data.name} has no classes, hence no labels to train on; choose another --data")
     return dataset
+
+
+def _scene_size(recipe: Recipe) -> tuple[int, int]:
+    """Return (H, W) at which scenes are drawn: the crops' if they are seen whole."""
+    scale = recipe.data.scene_scale if recipe.augment.fit == "crop" else 1
+    # Sides of 8 k + 1 px, which fit aligned corners, stay such.
+    height, width = (1 + round(scale * (side - 1)) for side in recipe.data.size)
+    return height, width
 
 
 def make_stepper(recipe: Recipe, subject: Subject, world: World) -> Stepper:

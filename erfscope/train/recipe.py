@@ -67,8 +67,8 @@ class DataRecipe:
         Which of its parts.
     size
         (H, W) of the crops that the network sees, px.
-    scene_size
-        (H, W) at which synthetic scenes are drawn, px; None for `size`.
+    scene_scale
+        Synthetic scenes are drawn so many times as large as crops are, at least once.
     images, val_images
         How many to use, a seeded subset; None for all.
     seed
@@ -87,7 +87,7 @@ class DataRecipe:
     train_split: str = "train"
     val_split: str = "val"
     size: Sides = (512, 512)
-    scene_size: Sides | None = None
+    scene_scale: Annotated[float, Bounds(least=1)] = 1.0
     images: Count | None = None
     val_images: Count | None = None
     seed: Natural = 0

@@ -7,7 +7,7 @@ import pytest
 SWEEP = (
     "sweep", "--data", "synthetic-leaves", "--model", "deeplabv3", "--backbone", "resnet18-small",
     "--output-stride", "8", "--size", "97", "--iterations", "2", "--batch-size", "2", "--images", "8",
-    "--erf-images", "2", "--set", "data.scene_size=97", "--workers", "0", "--out", "s",
+    "--erf-images", "2", "--set", "data.scene_scale=1", "--workers", "0", "--out", "s",
 )  # fmt: skip
 MAPS = ("--untrained", "--erf-size", "129", "--json")
 KEYS = {

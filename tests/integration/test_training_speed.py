@@ -10,7 +10,7 @@ from erfscope.train.reading import load_recipe
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # of the plain loop
 def test_our_loop_is_no_slower(monkeypatch):
     """Not held to 1: six turns of two steps beside other programs tell no more than half from whole."""
-    changes = {**CHANGES, "schedule": {"iterations": 12, "warmup": 0}, "data": {"size": 65, "scene_size": 65}}
+    changes = {**CHANGES, "schedule": {"iterations": 12, "warmup": 0}, "data": {"size": 65, "scene_scale": 1}}
     # Small layers on two threads mostly wait for each other where the cores are shared.
     monkeypatch.setattr("erfscope.engine.device.available_cores", lambda: 1)
     told = []

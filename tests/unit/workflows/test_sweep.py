@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from erfscope.workflows.sweep.files import RESULTS, TABLE, keep_plan, write_resu
 from erfscope.workflows.sweep.plan import planned_runs, read_plan
 from erfscope.workflows.sweep.table import agreement, make_rows, untrained_agreement
 
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "sweeps").glob("*.toml"))
 ASKED = {"data": "synthetic-leaves", "rates_base": (2, 3)}
 
 
@@ -72,6 +74,11 @@ def test_a_plan_in_a_file(tmp_path):
     assert (plan.base_rates, plan.seeds) == ((3,), 2)
     assert (plan.recipe.optimizer.lr, plan.recipe.data.images, plan.recipe.data.val_images) == (0.5, 8, 8)
     assert plan.erf_images == 8
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_plans_among_the_examples(file):
+    assert len(list(planned_runs(read_plan(file, {})))) >= 10
 
 
 @pytest.mark.parametrize(

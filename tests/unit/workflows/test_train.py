@@ -408,7 +408,7 @@ def test_it_learns(tmp_path):
 
 
 def test_sliding_and_fitted_validation(tmp_path):
-    common = {"schedule": {"iterations": 1}, "data": {"scene_size": [70, 80]}}
+    common = {"schedule": {"iterations": 1}, "data": {"scene_scale": 1.5}}
     slide = recipe(**common, validation={"every": 1, "mode": "slide", "stride": 40})
     fitted = recipe(**common, augment={"fit": "resize"}, validation={"every": 1})
     for name, plan in (("slide", slide), ("fitted", fitted)):
