@@ -147,7 +147,7 @@ def options_beside_spec(command: Callable[..., None]) -> Callable[..., None]:
         network = _take_network(options)
         command(*args, network=network | dict(options.pop("option")), **options)
 
-    return _decorated(gather, _NETWORK_OPTIONS)
+    return decorated(gather, _NETWORK_OPTIONS)
 
 
 def _add_network(command: Callable[..., None], *, required: bool) -> Callable[..., None]:
@@ -168,14 +168,15 @@ def _add_network(command: Callable[..., None], *, required: bool) -> Callable[..
         help="A network ('erfscope models' lists them), a checkpoint, torchvision:, smp:, hf: or timm:NAME, "
         "or module:function.",
     )
-    return _decorated(gather, (spec, *_NETWORK_OPTIONS))
+    return decorated(gather, (spec, *_NETWORK_OPTIONS))
 
 
 def _take_network(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options.pop(name) for name in _NETWORK}
 
 
-def _decorated(command: Callable[..., None], decorators: Sequence[Decorator]) -> Callable[..., None]:
+def decorated(command: Callable[..., None], decorators: Sequence[Decorator]) -> Callable[..., None]:
+    """Put decorators on a command, the first one outermost."""
     for decorate in reversed(decorators):
         command = decorate(command)
     return command

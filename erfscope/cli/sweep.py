@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts, print_table
-from erfscope.cli.parameters import INTEGERS, SETTING, SHARD, SIZE
+from erfscope.cli.parameters import INTEGERS, SHARD, SIZE
 from erfscope.cli.train import EXIT_RESUMABLE
 from erfscope.cli.train_progress import Display, training_progress
+from erfscope.cli.training_options import training_options
 
 _PATH = click.Path(path_type=Path)
 
@@ -19,34 +20,19 @@ _PATH = click.Path(path_type=Path)
 @click.argument("plan", required=False, type=_PATH)
 @click.option("--rates-base", type=INTEGERS, help="The base rates R, such as 3,4,5,6; rates are R, 2R, 3R.")
 @click.option("--output-stride", "output_strides", type=INTEGERS, help="One or more, such as 8,16.")
-@click.option("--seeds", type=click.IntRange(1), help="Trainings of each.  [default: 1]")
+@click.option(
+    "--seeds", type=click.IntRange(1), help="Trainings of each, with --seed and those after it.  [default: 1]"
+)
 @click.option("--recipe", help="'erfscope train --list' lists them.  [default: the one named as the dataset]")
 @click.option("--baseline", help="A network without atrous head, trained alike: fcn, setr-naive, …")
-@click.option("--model", help="A network with ASPP; another than the recipe's discards its network.")
-@click.option("--backbone", help="resnet50-v1c, swin-t, …; 'erfscope models' lists them.")
-@click.option("--option", "-O", type=SETTING, multiple=True, help="Any other option of the network.")
-@click.option("--pretrained", type=_PATH, help="The backbone's weights: torchvision's, timm's, OpenMMLab's.")
-@click.option("--data", help="A dataset with labels; 'erfscope datasets' lists them.")
-@click.option("--root", type=_PATH, help="The dataset's folder.  [default: $ERFSCOPE_DATA/NAME]")
-@click.option("--data-option", type=SETTING, multiple=True, help="An option of a synthetic dataset.")
-@click.option("--size", type=SIZE, help="Side or HxW of the crops, px.")
 @click.option("--images", type=click.IntRange(1), help="How many to train on, to score, and a map is of.")
 @click.option("--erf-images", type=click.IntRange(1), help="How many a map is of.")
 @click.option("--erf-size", type=SIZE, help="Side or HxW of the maps, px.  [default: the crops']")
 @click.option("--untrained", is_flag=True, help="Compute the maps before training, too.")
-@click.option("--iterations", type=click.IntRange(1), help="Steps of the optimizer.")
-@click.option("--batch-size", type=click.IntRange(1), help="Images a pass.")
-@click.option("--lr", type=float, help="Learning rate.")
-@click.option("--seed", type=click.IntRange(0), help="The first one.")
-@click.option("--precision", help="float32, bfloat16 (mixed), float64, or tf32 on CUDA.")
-@click.option("--workers", type=click.IntRange(0), help="Processes that read images.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="Any field of a recipe."
-)
 @click.option("--shard", type=SHARD, help="Do a part of the runs: 0/4, 1/4, … join one table.")
 @click.option("--out", "-o", type=_PATH, default="sweep", show_default=True, help="Folder of the sweep.")
 @click.option("--overwrite", is_flag=True, help="Begin anew in a folder that holds a sweep.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@training_options
 @output_options
 def sweep_command(output: Output, /, plan: Path | None, **options: Any) -> None:
     r"""Train, score and measure a network at a list of atrous rates; compare predicted and measured.

@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts, print_table
-from erfscope.cli.parameters import INTEGERS, SETTING, SIZE
+from erfscope.cli.parameters import INTEGERS
 from erfscope.cli.train_progress import training_progress
+from erfscope.cli.training_options import training_options
 
 EXIT_RESUMABLE = 75
 _PATH = click.Path(path_type=Path)
@@ -16,31 +17,14 @@ _PATH = click.Path(path_type=Path)
 @click.command("train")
 @click.argument("recipe", required=False)
 @click.option("--list", "list_only", is_flag=True, help="List the recipes.")
-@click.option("--model", help="A network; another than the recipe's discards the rest of its network.")
-@click.option("--backbone", help="resnet50-v1c, swin-t, …; 'erfscope models' lists them.")
 @click.option("--output-stride", type=int, help="8, 16 or 32.")
 @click.option("--rates", type=INTEGERS, help="Atrous rates of the head, such as 6,12,18.")
 @click.option("--rates-base", type=click.IntRange(1), help="R for the rates R, 2R, 3R.")
-@click.option("--option", "-O", type=SETTING, multiple=True, help="Any other option of the network.")
-@click.option("--pretrained", type=_PATH, help="The backbone's weights: torchvision's, timm's, OpenMMLab's.")
-@click.option("--data", help="A dataset with labels; 'erfscope datasets' lists them.")
-@click.option("--root", type=_PATH, help="The dataset's folder.  [default: $ERFSCOPE_DATA/NAME]")
-@click.option("--data-option", type=SETTING, multiple=True, help="An option of a synthetic dataset.")
-@click.option("--size", type=SIZE, help="Side or HxW of the crops, px.")
 @click.option("--images", type=click.IntRange(1), help="Train on a seeded subset of so many.")
-@click.option("--iterations", type=click.IntRange(1), help="Steps of the optimizer.")
-@click.option("--batch-size", type=click.IntRange(1), help="Images a process and pass.")
-@click.option("--lr", type=float, help="Learning rate.")
-@click.option("--seed", type=click.IntRange(0), help="Of weights, order, augmentation and dropout.")
-@click.option("--precision", help="float32, bfloat16 (mixed), float64, or tf32 on CUDA.")
-@click.option("--workers", type=click.IntRange(0), help="Processes that read images.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="Any field of a recipe."
-)
 @click.option("--out", "-o", type=_PATH, help="Folder of the run.  [default: runs/RECIPE]")
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
 @click.option("--overwrite", is_flag=True, help="Begin anew in a folder that holds a run.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@training_options
 @output_options
 def train_command(output: Output, /, recipe: str | None, list_only: bool, **options: Any) -> None:
     r"""Train a network by a recipe: a name from --list, or a TOML file.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope.records.arrays import FloatArray
+from erfscope.records.provenance import Labeled
 
 Counts = NDArray[np.int64]
 
@@ -142,7 +143,7 @@ class Scores:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Labeled):
     """A network's scores on a dataset.
 
     Attributes
@@ -190,25 +191,6 @@ class Evaluation:
             **self.provenance,
             "flags": list(self.flags),
         }
-
-    @property
-    def network_label(self) -> str:
-        """How a figure names the network."""
-        network = self.provenance.get("network", {})
-        parts = [network.get("name", ""), network.get("options", {}).get("backbone", "")]
-        return " ".join(part for part in parts if part) or "network unknown"
-
-    @property
-    def weights_label(self) -> str:
-        """How a figure names the weights."""
-        return str(self.provenance.get("weights", {}).get("label", "weights unknown"))
-
-    @property
-    def data_label(self) -> str:
-        """How a figure names the images."""
-        dataset = self.provenance.get("dataset", {})
-        parts = [dataset.get("name", ""), dataset.get("split") or ""]
-        return " ".join(part for part in parts if part) or "data unknown"
 
     @property
     def inference_label(self) -> str:

@@ -1,20 +1,18 @@
 """Batches of crops, read ahead by worker processes."""
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from erfscope.datasets import IGNORE, ImageDataset
 from erfscope.datasets.dataset import Source
 from erfscope.datasets.layout import Pixels
-from erfscope.datasets.streaming import attend_to_main
+from erfscope.datasets.streaming import read_ahead
 from erfscope.errors import ImageError, TrainError
 from erfscope.train.augment import Cutter
 from erfscope.train.order import Order, Share
@@ -145,11 +143,7 @@ def batches(
         An image can't be used; the message names it.
     """
     positions = list(share.positions(*iterations))
-    with warnings.catch_warnings():
-        # Torch counts the cores, which is the caller's concern, and Python warns of forking beside threads:
-        # workers run none of torch's.
-        warnings.simplefilter("ignore")
-        items: Iterator[Any] = iter(_loader(crops, positions, workers))
+    items = read_ahead(crops, positions, workers)
     pinned = normalize.device.type == "cuda"
     for _ in range(math.ceil(len(positions) / share.batch)):
         drawn = [_sound(next(items)) for _ in range(share.batch)]
@@ -163,21 +157,4 @@ def batches(
 def _sound(item: _Crop | _Trouble) -> _Crop:
     if isinstance(item, _Trouble):
         raise TrainError(item.reason)
-    return item
-
-
-def _loader(crops: Crops, positions: Sequence[int], workers: int) -> DataLoader[_Crop | _Trouble]:
-    return DataLoader(
-        crops,
-        batch_size=None,
-        sampler=positions,
-        num_workers=workers,
-        collate_fn=_as_is,
-        worker_init_fn=attend_to_main,
-        # Its own, for the loader draws a seed from it and would otherwise move the run's random numbers.
-        generator=torch.Generator(),
-    )
-
-
-def _as_is(item: Any) -> Any:
     return item

@@ -96,14 +96,13 @@ def read_plan(file: Path | None, options: Mapping[str, Any]) -> SweepPlan:
     recipe = load_recipe(_recipe_name(asked), _changes(asked))
     if recipe.network.rates is not None:
         recipe = replace(recipe, network=replace(recipe.network, rates=None))
-    images = asked.get("images")
     plan = SweepPlan(
-        recipe=replace(recipe, data=replace(recipe.data, val_images=images)) if images else recipe,
+        recipe=recipe,
         base_rates=_numbers("rates_base", asked["rates_base"]),
         output_strides=_numbers("output_strides", asked.get("output_strides", ())) or (None,),
         seeds=_number("seeds", asked.get("seeds", 1)),
         erf_size=_size(asked.get("erf_size")),
-        erf_images=asked.get("erf_images", images),
+        erf_images=asked.get("erf_images", asked.get("images")),
         untrained=bool(asked.get("untrained")),
         baseline=asked.get("baseline"),
     )
@@ -184,10 +183,12 @@ def _recipe_name(asked: Mapping[str, Any]) -> str:
 
 
 def _changes(asked: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    changes = recipe_changes({name: value for name, value in asked.items() if name not in _OWN})
-    merged: dict[str, dict[str, Any]] = {**asked.get("set", {})}
-    for section, fields in changes.items():
-        merged[section] = {**merged.get(section, {}), **fields}
+    """Return the fields that a plan changes; as many images are scored as trained on, unless told."""
+    flags = recipe_changes({name: value for name, value in asked.items() if name not in _OWN})
+    merged = {"data": {"val_images": asked["images"]}} if "images" in asked else {}
+    for changes in (asked.get("set", {}), flags):
+        for section, fields in changes.items():
+            merged[section] = {**merged.get(section, {}), **fields}
     return merged
 
 
