@@ -20,9 +20,7 @@ _PATH = click.Path(path_type=Path)
 @click.argument("plan", required=False, type=_PATH)
 @click.option("--rates-base", type=INTEGERS, help="The base rates R, such as 3,4,5,6; rates are R, 2R, 3R.")
 @click.option("--output-stride", "output_strides", type=INTEGERS, help="One or more, such as 8,16.")
-@click.option(
-    "--seeds", type=click.IntRange(1), help="Trainings of each, with --seed and those after it.  [default: 1]"
-)
+@click.option("--seeds", type=click.IntRange(1), help="Trainings of each, from --seed on.  [default: 1]")
 @click.option("--recipe", help="'erfscope train --list' lists them.  [default: the one named as the dataset]")
 @click.option("--baseline", help="A network without atrous head, trained alike: fcn, setr-naive, …")
 @click.option("--images", type=click.IntRange(1), help="How many to train on, to score, and a map is of.")

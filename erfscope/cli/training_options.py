@@ -22,11 +22,7 @@ _OPTIONS = (
     click.option("--iterations", type=click.IntRange(1), help="Steps of the optimizer."),
     click.option("--batch-size", type=click.IntRange(1), help="Images a process and pass."),
     click.option("--lr", type=float, help="Learning rate."),
-    click.option(
-        "--seed",
-        type=click.IntRange(0),
-        help="Of weights, order, augmentation and dropout; of a sweep's first.",
-    ),
+    click.option("--seed", type=click.IntRange(0), help="Of weights, order, augmentation and dropout."),
     click.option("--precision", help="float32, bfloat16 (mixed), float64, or tf32 on CUDA."),
     click.option("--workers", type=click.IntRange(0), help="Processes that read images."),
     click.option(
