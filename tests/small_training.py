@@ -4,8 +4,8 @@ from pathlib import Path
 
 import tomli_w
 
-from erfscope.train.fields import build
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.fields import build
+from erfscope.train.recipes.recipe import Recipe
 
 VALUES = {
     "network": {"model": "lraspp", "backbone": "mobilenet-v3-small", "align_corners": True},

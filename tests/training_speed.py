@@ -18,12 +18,12 @@ from torch.utils.data import DataLoader, Dataset
 from erfscope.engine.memory import kept_memory
 from erfscope.engine.run import limited_threads
 from erfscope.train.assemble import Subject, make_batches, make_stepper, open_subject
-from erfscope.train.augment import Cutter
+from erfscope.train.crops.augment import Cutter
+from erfscope.train.crops.feed import Crops
+from erfscope.train.crops.order import Order
 from erfscope.train.distributed import World
-from erfscope.train.feed import Crops
-from erfscope.train.order import Order
-from erfscope.train.reading import load_recipe
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.reading import load_recipe
+from erfscope.train.recipes.recipe import Recipe
 
 CHANGES = {"validation": {"every": 0}}
 

@@ -81,7 +81,7 @@ def _print(document: dict[str, Any], output: Output) -> None:
 
 
 def _list(output: Output) -> None:
-    from erfscope.train.reading import list_recipes
+    from erfscope.train.recipes.reading import list_recipes
 
     recipes = list_recipes()
 

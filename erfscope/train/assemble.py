@@ -9,16 +9,16 @@ import torch
 from erfscope.datasets import ImageDataset, open_dataset
 from erfscope.errors import TrainError
 from erfscope.records.network import WeightsReport
-from erfscope.train.augment import Cutter
-from erfscope.train.auxiliary import TrainedNetwork, make_auxiliary
-from erfscope.train.average import Average
+from erfscope.train.crops.augment import Cutter
+from erfscope.train.crops.feed import Crops, Normalizer, batches, places_of
+from erfscope.train.crops.order import Order, Share
 from erfscope.train.distributed import World, synchronize_norms
-from erfscope.train.feed import Crops, Normalizer, batches, places_of
 from erfscope.train.losses import Loss
+from erfscope.train.network.auxiliary import TrainedNetwork, make_auxiliary
+from erfscope.train.network.average import Average
+from erfscope.train.network.pretrained import load_pretrained
 from erfscope.train.optimizer import freeze, freeze_unread, make_optimizer, set_dropout
-from erfscope.train.order import Order, Share
-from erfscope.train.pretrained import load_pretrained
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.recipe import Recipe
 from erfscope.train.state import Parts
 from erfscope.train.step import Batches, Stepper
 from erfscope.zoo.build import build_network

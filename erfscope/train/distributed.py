@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from erfscope.engine.device import choose_device, share_cores
 from erfscope.environment import torchrun_place
 from erfscope.errors import ErfscopeError, TrainError
-from erfscope.train.sync_norm import GatheredBatchNorm
+from erfscope.train.network.sync_norm import GatheredBatchNorm
 
 
 @dataclass(frozen=True)

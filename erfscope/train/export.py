@@ -11,8 +11,8 @@ from safetensors.torch import save
 from erfscope.checkpoints.formats.trained import KEY
 from erfscope.datasets import ImageDataset
 from erfscope.store.replace import replacing
-from erfscope.train.fields import plain
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.fields import plain
+from erfscope.train.recipes.recipe import Recipe
 from erfscope.zoo.description import NetworkDescription
 
 

@@ -14,7 +14,7 @@ from erfscope.errors import ComputeError, TrainError
 from erfscope.train.export import Exporter
 from erfscope.train.interrupt import Stop
 from erfscope.train.log import RunLog
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.recipe import Recipe
 from erfscope.train.room import Room
 from erfscope.train.state import Parts, Progress, save_state
 from erfscope.train.step import Batches, Stepper

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from erfscope.datasets import IGNORE
 from erfscope.errors import TrainError
-from erfscope.train.recipe import LossRecipe
+from erfscope.train.recipes.recipe import LossRecipe
 
 _SMOOTH = 1.0  # of Dice, as in V-Net's descendants: an absent class that isn't predicted costs nothing
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from erfscope.errors import TrainError
-from erfscope.train.auxiliary import TrainedNetwork
-from erfscope.train.recipe import NetworkRecipe, OptimizerRecipe
+from erfscope.train.network.auxiliary import TrainedNetwork
+from erfscope.train.recipes.recipe import NetworkRecipe, OptimizerRecipe
 from erfscope.zoo.attention import DropPath
 
 _BATCH_NORMS = nn.modules.batchnorm._BatchNorm

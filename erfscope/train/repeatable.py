@@ -7,7 +7,7 @@ import torch
 
 from erfscope.environment import make_cublas_repeatable
 from erfscope.train.distributed import World
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.recipe import Recipe
 
 
 @contextmanager

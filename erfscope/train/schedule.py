@@ -1,6 +1,6 @@
 """The learning rate at an iteration: a closed form, so that nothing of it has to be saved."""
 
-from erfscope.train.recipe import ScheduleRecipe
+from erfscope.train.recipes.recipe import ScheduleRecipe
 
 
 def learning_rate(schedule: ScheduleRecipe, base: float, iteration: int) -> float:

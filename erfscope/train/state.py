@@ -15,10 +15,10 @@ from torch import nn
 
 from erfscope.errors import TrainError
 from erfscope.store.replace import replacing
-from erfscope.train.auxiliary import TrainedNetwork
-from erfscope.train.average import Average
-from erfscope.train.fields import plain
-from erfscope.train.recipe import Recipe
+from erfscope.train.network.auxiliary import TrainedNetwork
+from erfscope.train.network.average import Average
+from erfscope.train.recipes.fields import plain
+from erfscope.train.recipes.recipe import Recipe
 
 #: Fields that may differ when a run goes on: they change no number.
 _FREE = {"run": ("workers", "save_every", "log_every"), "data": ("root", "cache_mb")}

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.train.auxiliary import total_loss
+from erfscope.train.crops.order import step_seed
 from erfscope.train.distributed import World, without_sync
 from erfscope.train.losses import Loss
+from erfscope.train.network.auxiliary import total_loss
 from erfscope.train.optimizer import set_training
-from erfscope.train.order import step_seed
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.recipe import Recipe
 from erfscope.train.schedule import learning_rate
 from erfscope.train.state import Parts
 

@@ -11,7 +11,7 @@ from erfscope.datasets import ImageDataset
 from erfscope.records.scores import Scores
 from erfscope.scores.evaluate import evaluate
 from erfscope.train.distributed import World
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.recipe import Recipe
 
 
 class StoppedError(Exception):

@@ -10,12 +10,12 @@ from erfscope.store.replace import replacing
 from erfscope.train.assemble import Subject, make_batches, make_stepper, open_subject
 from erfscope.train.distributed import open_world
 from erfscope.train.export import Exporter
-from erfscope.train.fields import plain
 from erfscope.train.interrupt import Stop, stoppable
 from erfscope.train.log import RunLog, read_log
 from erfscope.train.loop import BEST, LAST, LAST_STATE, Loop, Show
-from erfscope.train.reading import load_recipe, settings_of, write_toml
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.fields import plain
+from erfscope.train.recipes.reading import load_recipe, settings_of, write_toml
+from erfscope.train.recipes.recipe import Recipe
 from erfscope.train.repeatable import repeatable
 from erfscope.train.state import load_state
 from erfscope.train.step import Stepper
@@ -91,7 +91,7 @@ def train(
     Parameters
     ----------
     recipe
-        See `train.reading.load_recipe`.
+        See `train.recipes.reading.load_recipe`.
     out
         Folder for `recipe.toml`, `log.jsonl`, `log.csv`, `curves.png`, `last.pt`, and `best.safetensors` and
         `last.safetensors`, which `load_model` takes.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from erfscope.errors import ComputeError
 from erfscope.train.assemble import Subject
 from erfscope.train.distributed import World
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.recipe import Recipe
 from erfscope.workflows.predict import predict_fov
 
 # Of the nine taps of an atrous convolution, the one in the middle; shares are rounded.

@@ -269,7 +269,7 @@ def test_two_processes_equal_one_with_the_double_batch(here, norms):
 def weights_at_the_start(here, file):
     """The same seed's network, before the first step."""
     from erfscope.train.assemble import open_subject
-    from erfscope.train.reading import load_recipe
+    from erfscope.train.recipes.reading import load_recipe
 
     return open_subject(load_recipe(file)).network.state_dict()
 

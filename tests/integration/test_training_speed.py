@@ -3,7 +3,7 @@
 import pytest
 from training_speed import CHANGES, ratio
 
-from erfscope.train.reading import load_recipe
+from erfscope.train.recipes.reading import load_recipe
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from erfscope.train.pretrained import load_pretrained
+from erfscope.train.network.pretrained import load_pretrained
 from erfscope.zoo.build import build_network
 from erfscope.zoo.catalog.table import describe_network
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.errors import NetworkError, TrainError
-from erfscope.train.fields import plain
-from erfscope.train.reading import load_recipe, recipe_names
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.fields import plain
+from erfscope.train.recipes.reading import load_recipe, recipe_names
+from erfscope.train.recipes.recipe import Recipe
 from erfscope.workflows.train import recipe_changes
 from erfscope.zoo.build import build_skeleton
 from erfscope.zoo.catalog.table import describe_network

@@ -19,7 +19,7 @@ from erfscope.store.replace import replacing
 from erfscope.store.write import write_map
 from erfscope.train.assemble import open_images
 from erfscope.train.loop import LAST, LAST_STATE, Show
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.recipe import Recipe
 from erfscope.workflows.compute import compute_erf
 from erfscope.workflows.measurements import measure_extent, measure_star
 from erfscope.workflows.star_prediction import hold_against, recorded_prediction

@@ -6,7 +6,7 @@ from PIL import Image
 from small_training import AUGMENT, recipe
 
 from erfscope.datasets import IGNORE
-from erfscope.train.augment import Cutter, is_varied, scaled_piece, scaled_size
+from erfscope.train.crops.augment import Cutter, is_varied, scaled_piece, scaled_size
 
 FILL = (1, 2, 3)
 

@@ -6,7 +6,7 @@ from torch import distributed, nn
 
 from erfscope.errors import ComputeError, TrainError
 from erfscope.train.distributed import World, open_world, synchronize_norms
-from erfscope.train.sync_norm import GatheredBatchNorm
+from erfscope.train.network.sync_norm import GatheredBatchNorm
 
 CPU = torch.device("cpu")
 

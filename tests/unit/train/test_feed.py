@@ -12,8 +12,8 @@ from small_training import AUGMENT, recipe
 from erfscope.datasets import IGNORE, open_dataset
 from erfscope.errors import ImageError, TrainError
 from erfscope.train.assemble import make_batches, open_subject
+from erfscope.train.crops.feed import Normalizer, places_of, read_pair
 from erfscope.train.distributed import World
-from erfscope.train.feed import Normalizer, places_of, read_pair
 
 CPU = World(torch.device("cpu"))
 

@@ -7,8 +7,8 @@ from small_training import recipe
 
 from erfscope.datasets import IGNORE
 from erfscope.errors import TrainError
-from erfscope.train.auxiliary import total_loss
 from erfscope.train.losses import Loss, cross_entropy, dice, hard_pixels, reduce_label
+from erfscope.train.network.auxiliary import total_loss
 
 CLASSES = 4
 

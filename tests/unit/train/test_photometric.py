@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from erfscope.train.photometric import BRIGHTNESS, CONTRAST, HUE, SATURATION, distort
+from erfscope.train.crops.photometric import BRIGHTNESS, CONTRAST, HUE, SATURATION, distort
 
 
 class Scripted:

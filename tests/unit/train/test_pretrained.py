@@ -7,7 +7,7 @@ from small_training import recipe
 
 from erfscope.errors import CheckpointError, TrainError
 from erfscope.train.assemble import open_subject
-from erfscope.train.pretrained import load_pretrained
+from erfscope.train.network.pretrained import load_pretrained
 from erfscope.zoo.build import build_network
 from erfscope.zoo.catalog.table import describe_network
 

@@ -8,8 +8,8 @@ from small_training import recipe
 from erfscope.datasets import LAYOUTS
 from erfscope.errors import TrainError
 from erfscope.theory import recommend_rate
-from erfscope.train.fields import build, plain
-from erfscope.train.reading import (
+from erfscope.train.recipes.fields import build, plain
+from erfscope.train.recipes.reading import (
     list_recipes,
     load_recipe,
     parse_setting,
@@ -17,7 +17,7 @@ from erfscope.train.reading import (
     settings_of,
     write_toml,
 )
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.recipe import Recipe
 from erfscope.zoo.build import build_skeleton
 from erfscope.zoo.catalog.table import describe_network
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from erfscope.errors import TrainError
 from erfscope.train.assemble import make_batches, make_stepper, open_subject
-from erfscope.train.auxiliary import TrainedNetwork, make_auxiliary
 from erfscope.train.distributed import World
+from erfscope.train.network.auxiliary import TrainedNetwork, make_auxiliary
 from erfscope.train.optimizer import freeze_unread, set_training
 
 CPU = World(torch.device("cpu"))

@@ -18,8 +18,8 @@ from small_training import AUGMENT, recipe
 import erfscope
 from erfscope.checkpoints.fitting.matching import comparable
 from erfscope.errors import DatasetError, NetworkError, TrainError
-from erfscope.train.fields import build, plain
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.fields import build, plain
+from erfscope.train.recipes.recipe import Recipe
 from erfscope.train.state import Progress
 from erfscope.train.step import Stepper
 from erfscope.workflows.train import train

@@ -10,8 +10,8 @@ from PIL import Image
 
 from erfscope.datasets import IGNORE
 from erfscope.datasets.layout import Pixels
-from erfscope.train.photometric import distort
-from erfscope.train.recipe import AugmentRecipe
+from erfscope.train.crops.photometric import distort
+from erfscope.train.recipes.recipe import AugmentRecipe
 
 _TRIALS = 10
 _BILINEAR, _NEAREST = Image.Resampling.BILINEAR, Image.Resampling.NEAREST

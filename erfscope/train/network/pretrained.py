@@ -8,7 +8,7 @@ from erfscope.checkpoints.fitting.matching import REQUIRED_SHARE, comparable, co
 from erfscope.checkpoints.fitting.naming import fits, under_own_names
 from erfscope.errors import TrainError
 from erfscope.records.network import WeightsReport
-from erfscope.train.backbone_names import fit_positions, namings, wanted_tensors
+from erfscope.train.network.backbone_names import fit_positions, namings, wanted_tensors
 from erfscope.zoo.segmentor import Segmentor
 
 _NAMES_SHOWN = 3

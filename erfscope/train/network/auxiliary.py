@@ -5,7 +5,7 @@ from torch import nn
 
 from erfscope.errors import TrainError
 from erfscope.train.losses import Loss, reduce_label
-from erfscope.train.recipe import NetworkRecipe
+from erfscope.train.recipes.recipe import NetworkRecipe
 from erfscope.zoo.blocks import resize_like
 from erfscope.zoo.build import make_part
 from erfscope.zoo.initialize import initialize

@@ -10,10 +10,10 @@ from typing import Any
 import tomli_w
 
 from erfscope.errors import TrainError
-from erfscope.train.fields import build, plain
-from erfscope.train.recipe import Recipe
+from erfscope.train.recipes.fields import build, plain
+from erfscope.train.recipes.recipe import Recipe
 
-_FOLDER = files("erfscope.train") / "recipes"
+_FOLDER = files("erfscope.train.recipes")
 _MAX_BASES = 8
 
 
