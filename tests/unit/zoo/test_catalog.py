@@ -279,3 +279,9 @@ def test_summaries_tell_what_was_chosen():
         "num_classes": 19,
         "align_corners": False,
     }
+
+
+@pytest.mark.parametrize("name", ["encnet", "ann"])
+def test_heads_that_read_more_maps_than_there_are(name):
+    with pytest.raises(NetworkError, match="reads map 2 .the first is 0., but this ResNet makes 2"):
+        build_skeleton(describe_network(name, backbone="resnet18-small"))
