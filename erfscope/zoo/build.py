@@ -58,8 +58,8 @@ def _check_maps(backbone: nn.Module, head: nn.Module) -> None:
     for index in [read] if isinstance(read, int) else read:
         if not -len(made) <= index < len(made):
             raise NetworkError(
-                f"{type(head).__name__} reads map {index} (the first is 0), but this {type(backbone).__name__} "
-                f"makes {len(made)}; choose a backbone of more stages"
+                f"{type(head).__name__} reads map {index} (the first is 0), but this {type(backbone).__name__}"
+                f" makes {len(made)}; choose a backbone of more stages"
             )
 
 
