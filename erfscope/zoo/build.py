@@ -57,9 +57,10 @@ def _check_maps(backbone: nn.Module, head: nn.Module) -> None:
         return
     for index in [read] if isinstance(read, int) else read:
         if not -len(made) <= index < len(made):
+            names = type(head).__name__, type(backbone).__name__
             raise NetworkError(
-                f"{type(head).__name__} reads map {index} (the first is 0), but this {type(backbone).__name__}"
-                f" makes {len(made)}; choose a backbone of more stages"
+                f"{names[0]} reads map {index} (the first is 0), but this {names[1]} makes {len(made)}; "
+                "choose a backbone of more stages"
             )
 
 
