@@ -20,7 +20,7 @@ class SweepRun:
     star
         A `StarMeasurement`'s summary, held against the prediction.
     prediction
-        A `FovPrediction`'s summary, empty without one.
+        A `FovPrediction`'s summary at the crop that is trained on, empty without one.
     side95_px
         Side of the square that holds 95 % of what stands above the map's background.
     untrained
@@ -75,8 +75,8 @@ class SweepRow:
     seeds
         How many.
     recommended_rate, recommended_rate_at_output_stride
-        r* by the stride of the map that the atrous convolutions read, and by the network's deepest, which
-        the study goes by.
+        r* for the crop that is trained on, by the stride of the map that the atrous convolutions read, and by
+        the network's deepest, which the study goes by.
     ring_mass_shares, side95_px
         Means over the seeds; no shares where the seeds' maps don't have as many rings.
     untrained

@@ -10,7 +10,7 @@ from typing import Any
 from erfscope.checkpoints.load import load_model
 from erfscope.datasets import open_dataset
 from erfscope.engine.run import Progress
-from erfscope.errors import TrainError
+from erfscope.errors import ComputeError, TrainError
 from erfscope.measure.lattice.cells import reach
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.sweep import SweepRun
@@ -22,6 +22,7 @@ from erfscope.train.loop import LAST, LAST_STATE, Show
 from erfscope.train.recipes.recipe import Recipe
 from erfscope.workflows.compute import compute_erf
 from erfscope.workflows.measurements import measure_extent, measure_star
+from erfscope.workflows.predict import predict_fov
 from erfscope.workflows.star_prediction import hold_against, recorded_prediction
 from erfscope.workflows.sweep.plan import PlannedRun, SweepPlan
 from erfscope.workflows.train import train
@@ -95,7 +96,7 @@ class Runner:
             miou=scored["miou"],
             miou_image_stderr=scored["miou_stderr"],
             star=measured["star"],
-            prediction=recorded_prediction(erf),
+            prediction=_predict(model, recipe.data.size),
             side95_px=measured["side95_px"],
             checkpoint=str(folder / LAST),
             erf=str(folder / ERF),
@@ -174,6 +175,14 @@ class Runner:
         )
         erf = self._compute(model, recipe, folder / UNTRAINED, f"{name}: map before training")
         return {"erf": str(folder / UNTRAINED), **_measure(erf)}
+
+
+def _predict(model: Network, crop: tuple[int, int]) -> dict[str, Any]:
+    """Predict for the crop, which may differ from the map's size; nothing of a network without a graph."""
+    try:
+        return predict_fov(model, crop).summary()
+    except ComputeError:
+        return {}
 
 
 def _measure(erf: ErfMap) -> dict[str, Any]:
