@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from erfscope.errors import ErfscopeError
     from erfscope.records.erf_map import ErfMap
     from erfscope.records.prediction import FovPrediction
+    from erfscope.scores.evaluate import evaluate
     from erfscope.theory import recommend_rate
     from erfscope.workflows.compare import compare_maps
     from erfscope.workflows.compute import compute_erf
@@ -34,6 +35,7 @@ __all__ = [
     "classify_pattern",
     "compare_maps",
     "compute_erf",
+    "evaluate",
     "fit_gaussian",
     "load_erf",
     "load_model",
@@ -51,6 +53,7 @@ _ROOMS = {
     "classify_pattern": "erfscope.workflows.pattern",
     "compare_maps": "erfscope.workflows.compare",
     "compute_erf": "erfscope.workflows.compute",
+    "evaluate": "erfscope.scores.evaluate",
     "fit_gaussian": "erfscope.workflows.measurements",
     "load_erf": "erfscope.workflows.maps",
     "measure_extent": "erfscope.workflows.measurements",

@@ -17,3 +17,20 @@ def wait_passively() -> None:
     cores, an FCN image takes 3.8 s spinning and 0.6 s sleeping. A value that the user set stands.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def torchrun_place() -> tuple[int, int, int, int] | None:
+    """Return what torchrun tells a process: its rank among all and on its machine, and the numbers of both.
+
+    None for a process that it didn't start.
+    """
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+    if not all(os.environ.get(name, "").isdecimal() for name in (*names, "MASTER_PORT")):
+        return None
+    rank, local_rank, size, local_size = (int(os.environ[name]) for name in names)
+    return rank, local_rank, size, local_size
+
+
+def make_cublas_repeatable() -> None:
+    """Give cuBLAS the workspace with which it returns the same bits each time; before CUDA is first used."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -29,6 +29,14 @@ class ComputeError(ErfscopeError):
     """The map can't be computed as asked: unit, target, device, or what the gradients turned out to be."""
 
 
+class ScoreError(ErfscopeError):
+    """Predictions can't be scored as asked: labels, classes, sizes, or how inference is to be done."""
+
+
+class TrainError(ErfscopeError):
+    """A network can't be trained as asked: recipe, labels, first weights, or a loss that isn't finite."""
+
+
 class MapError(ErfscopeError):
     """A map file can't be read, written, imported or exported."""
 

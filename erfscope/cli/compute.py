@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts
-from erfscope.cli.parameters import BATCH, SIZE, UNIT, network_options
+from erfscope.cli.parameters import BATCH, SETTING, SIZE, UNIT, network_options
 
 _EXISTING = click.Path(path_type=Path)
 
@@ -24,6 +24,7 @@ _EXISTING = click.Path(path_type=Path)
 @click.option("--fit", default="center-crop", help="center-crop, resize or random-crop.")
 @click.option("--images", type=int, help="Take a seeded random subset of so many.  [default: all]")
 @click.option("--seed", default=0, help="Of random weights, subset, random crops and image groups.")
+@click.option("--data-option", type=SETTING, multiple=True, help="An option of a drawn dataset.")
 @click.option("--formula", default="paper", help="paper, replknet, openerf or luo2016.")
 @click.option("--target", default="logits", help="logits, predicted, margin, or a class (id or name).")
 @click.option("--unit", type=UNIT, help="Y,X in the output, or a layer.  [default: the output's center]")
@@ -50,6 +51,7 @@ def compute_command(output: Output, /, **options: Any) -> None:
     from erfscope.workflows.compute_to_file import compute_to_file
 
     out: Path = options["out"]
+    options["options"] = dict(options.pop("data_option")) or None
     erf = compute_to_file(warn=output.warn, progress=output.progress, **options)
     summary = {"out": str(out), **erf.summary()}
     for record in erf.skipped:

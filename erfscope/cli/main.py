@@ -24,11 +24,17 @@ COMMANDS = {
     "compare": ("erfscope.cli.compare", "Hold maps against each other, with significance."),
     "plot": ("erfscope.cli.plot", "Draw a map."),
     "report": ("erfscope.cli.report", "Write one HTML file on maps: figures, tables, advice."),
-    "inspect": ("erfscope.cli.inspect", "Tell what a map file holds."),
+    "inspect": ("erfscope.cli.inspect", "Tell what a map or a checkpoint holds."),
     "import": ("erfscope.cli.exchange", "Make a map of an array from another tool."),
     "export": ("erfscope.cli.exchange", "Write a map for another tool: npy, csv, png, tiff."),
     "predict": ("erfscope.cli.predict", "Predict from a network's graph what a unit sees."),
     "recommend": ("erfscope.cli.recommend", "Tell the atrous rates that fit a crop."),
+    "train": ("erfscope.cli.train", "Train a network with chosen atrous rates, by a recipe."),
+    "evaluate": ("erfscope.cli.evaluate", "Score a network on labeled images: mIoU and the like."),
+    "sweep": (
+        "erfscope.cli.sweep",
+        "Train at a list of rates; compare predicted and measured.",
+    ),
     "bench": ("erfscope.cli.bench", "Time the engine against plain autograd."),
     "models": ("erfscope.cli.models", "List the networks."),
     "datasets": ("erfscope.cli.datasets", "List the datasets."),
@@ -72,7 +78,8 @@ def cli() -> None:
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, `sys.argv` by default.
 
-    Exits 0 done, 2 bad input, 130 interrupted; a bug keeps its traceback and exits 1.
+    Exits 0 done, 2 bad input, 75 interrupted but resumable (train), 130 interrupted; a bug keeps its
+    traceback and exits 1.
     """
     wait_passively()
     try:

@@ -25,6 +25,21 @@ class IntegersType(click.ParamType[Any]):
         return tuple(int(part) for part in value.split(","))
 
 
+class NumbersType(click.ParamType[Any]):
+    """`0.5,1,1.5` → (0.5, 1.0, 1.5)."""
+
+    name = "X,X,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is no list of numbers such as 0.5,1.0,1.5", param, ctx)
+
+
 class SizeType(click.ParamType[Any]):
     """`769` or `512x1024` (height × width) → (H, W)."""
 
@@ -39,6 +54,21 @@ class SizeType(click.ParamType[Any]):
             self.fail(f"{value!r} is no size such as 769 or 512x1024 (height x width)", param, ctx)
         height = int(match[1])
         return height, int(match[2] or height)
+
+
+class ShardType(click.ParamType[Any]):
+    """`1/4` → (1, 4): the second of four; the first is 0/4."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d+)/(\d+)", value)
+        if not match or int(match[1]) >= int(match[2]):
+            self.fail(f"{value!r} is no shard such as 0/4, the first of four", param, ctx)
+        return int(match[1]), int(match[2])
 
 
 class UnitType(click.ParamType[Any]):
@@ -92,7 +122,9 @@ class SettingType(click.ParamType[Any]):
 
 BATCH = BatchType()
 INTEGERS = IntegersType()
+NUMBERS = NumbersType()
 SIZE = SizeType()
+SHARD = ShardType()
 UNIT = UnitType()
 SETTING = SettingType()
 
@@ -115,7 +147,7 @@ def options_beside_spec(command: Callable[..., None]) -> Callable[..., None]:
         network = _take_network(options)
         command(*args, network=network | dict(options.pop("option")), **options)
 
-    return _decorated(gather, _NETWORK_OPTIONS)
+    return decorated(gather, _NETWORK_OPTIONS)
 
 
 def _add_network(command: Callable[..., None], *, required: bool) -> Callable[..., None]:
@@ -136,14 +168,15 @@ def _add_network(command: Callable[..., None], *, required: bool) -> Callable[..
         help="A network ('erfscope models' lists them), a checkpoint, torchvision:, smp:, hf: or timm:NAME, "
         "or module:function.",
     )
-    return _decorated(gather, (spec, *_NETWORK_OPTIONS))
+    return decorated(gather, (spec, *_NETWORK_OPTIONS))
 
 
 def _take_network(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options.pop(name) for name in _NETWORK}
 
 
-def _decorated(command: Callable[..., None], decorators: Sequence[Decorator]) -> Callable[..., None]:
+def decorated(command: Callable[..., None], decorators: Sequence[Decorator]) -> Callable[..., None]:
+    """Put decorators on a command, the first one outermost."""
     for decorate in reversed(decorators):
         command = decorate(command)
     return command

@@ -1,9 +1,11 @@
 """Images for a network: one reader a layout, synthetic scenes, and the way from file to tensor."""
 
 from erfscope.datasets.catalog import LAYOUTS
+from erfscope.datasets.check import check_split
 from erfscope.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, ImageDataset, Sample
 from erfscope.datasets.fit import FITS
-from erfscope.datasets.layout import IGNORE, Layout
+from erfscope.datasets.labels import IGNORE
+from erfscope.datasets.layout import Layout
 from erfscope.datasets.opening import open_dataset
 from erfscope.datasets.plugged import PluggedDataset
 from erfscope.datasets.streaming import SkippedImage, stream
@@ -19,6 +21,7 @@ __all__ = [
     "PluggedDataset",
     "Sample",
     "SkippedImage",
+    "check_split",
     "open_dataset",
     "stream",
 ]

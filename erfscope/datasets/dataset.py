@@ -1,6 +1,6 @@
 """A dataset as an ordered list of samples, ready for the network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,15 +11,21 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from erfscope.datasets.decode import read_image, read_label
+from erfscope.datasets.decode import read_image
 from erfscope.datasets.fit import fit_pair
-from erfscope.datasets.layout import Entry, Layout, Pixels
+from erfscope.datasets.labels import read_label
+from erfscope.datasets.layout import Layout, Pixels
+from erfscope.datasets.listing import Entry
 from erfscope.errors import ImageError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of red, green and blue, of pixel values in 0 to 1."""
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Standard deviation of red, green and blue, of pixel values in 0 to 1."""
+
+
+MOST_SCENES = 100_000
+"""In one split of a synthetic dataset: names have five digits, and their order is that of the numbers."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,15 @@ class Source(Protocol):
     def sequences(self) -> Sequence[str]:
         """Video sequence of each image, its name where there is none."""
 
+    @property
+    def labeled(self) -> Sequence[bool]:
+        """Whether each image comes with a label."""
+
     def load(self, index: int) -> tuple[Image.Image, Image.Image | None]:
         """Image (mode RGB) and label (mode L) number `index`; raises `ImageError`."""
+
+    def load_label(self, index: int) -> Image.Image | None:
+        """Label number `index` alone; raises `ImageError`."""
 
 
 @dataclass(frozen=True)
@@ -74,35 +87,47 @@ class FileSource:
         """Sequence of each image."""
         return [entry.sequence or entry.image for entry in self.entries]
 
+    @property
+    def labeled(self) -> Sequence[bool]:
+        """Whether labels are asked for and there is a file."""
+        return [self.labels and entry.label is not None for entry in self.entries]
+
     def load(self, index: int) -> tuple[Image.Image, Image.Image | None]:
         """Decode one image and, if asked for and there, its label."""
-        entry = self.entries[index]
-        image = read_image(self.root / entry.image)
-        if not self.labels or entry.label is None:
-            return image, None
-        label = read_label(self.root / entry.label, entry.label_map)
-        if label.size != image.size:
-            raise ImageError(
-                f"{self.root / entry.label}: the label is {label.width}×{label.height} px,"
-                f" its image {image.width}×{image.height}"
-            )
+        image, label = read_image(self.root / self.entries[index].image), self.load_label(index)
+        if label is not None and label.size != image.size:
+            path = self.root / (self.entries[index].label or "")
+            sizes = f"{label.width}×{label.height} px, its image {image.width}×{image.height}"
+            raise ImageError(f"{path}: the label is {sizes}")
         return image, label
+
+    def load_label(self, index: int) -> Image.Image | None:
+        """Decode one label, if asked for and there."""
+        entry = self.entries[index]
+        if not self.labels or entry.label is None or entry.kind is None:
+            return None
+        return read_label(self.root / entry.label, entry.kind)
 
 
 @dataclass(frozen=True)
 class DrawnSource:
-    """Synthetic images, drawn at the size that is asked for."""
+    """Synthetic images, drawn at the size that is asked for.
+
+    The splits show different scenes: those of train have other numbers than those of val.
+    """
 
     layout: Layout
+    split: str | None
     count: int
     seed: int
     size: tuple[int, int]
     labels: bool
+    options: Mapping[str, Any]
 
     @property
     def names(self) -> Sequence[str]:
-        """Such as leaves-00012."""
-        prefix = self.layout.name.removeprefix("synthetic-")
+        """Such as leaves-00012, or leaves-train-00012."""
+        prefix = self.layout.name.removeprefix("synthetic-") + ("-train" if self.split == "train" else "")
         return [f"{prefix}-{index:05d}" for index in range(self.count)]
 
     @property
@@ -110,12 +135,22 @@ class DrawnSource:
         """The names: no two drawings belong together."""
         return self.names
 
+    @property
+    def labeled(self) -> Sequence[bool]:
+        """Whether labels are asked for."""
+        return [self.labels] * self.count
+
     def load(self, index: int) -> tuple[Image.Image, Image.Image | None]:
         """Draw one image and its label."""
         if self.layout.draw is None:
             raise TypeError(f"{self.layout.name} isn't drawn")
-        image, label = self.layout.draw(self.seed, index, self.size)
+        number = index + (MOST_SCENES if self.split == "train" else 0)
+        image, label = self.layout.draw(self.seed, number, self.size, **self.options)
         return Image.fromarray(image), Image.fromarray(label) if self.labels else None
+
+    def load_label(self, index: int) -> Image.Image | None:
+        """Draw one image for its label."""
+        return self.load(index)[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +179,10 @@ class ImageDataset(Dataset[Sample]):
         Of the subset, of random crops and of synthetic images.
     mean, std
         Per channel, of pixel values in 0 to 1.
+    channel_order
+        rgb or bgr, of the samples.
+    options
+        What synthetic images were asked for, all of it.
     """
 
     name: str
@@ -158,6 +197,7 @@ class ImageDataset(Dataset[Sample]):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     channel_order: str = "rgb"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -170,6 +210,13 @@ class ImageDataset(Dataset[Sample]):
         """Video sequence of each image; an image without one is its own."""
         sequences = self.source.sequences
         return tuple(sequences[index] for index in self.chosen)
+
+    @cached_property
+    def unlabeled(self) -> tuple[str, ...]:
+        """Names of the images without a label, which can't be trained on or scored; no file is opened."""
+        labeled = self.source.labeled
+        names = self.source.names
+        return tuple(names[index] for index in self.chosen if not labeled[index])
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -225,4 +272,5 @@ class ImageDataset(Dataset[Sample]):
             "mean": list(self.mean),
             "std": list(self.std),
             "channel_order": self.channel_order,
+            **({"options": dict(self.options)} if self.options else {}),
         }

@@ -1,15 +1,17 @@
-"""From an image file to 8-bit RGB, from a label file to classes, or a reason why not."""
+"""From an image file to 8-bit RGB, or a reason why not."""
 
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from gzip import GzipFile
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from erfscope.datasets.layout import IGNORE
 from erfscope.errors import ImageError
 
 # Named, because Pillow otherwise tries every format it knows on any file, among them ones that start
@@ -19,6 +21,8 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 # else is a bug and must surface.
 _BROKEN = (
     OSError,
+    EOFError,
+    zlib.error,
     SyntaxError,
     ValueError,
     TypeError,
@@ -28,7 +32,6 @@ _BROKEN = (
 # Pillow refuses about 0.18 Gpx of its own accord; this holds also where that limit was lifted.
 _MAX_BYTES = 2 << 30
 _BYTES_PER_PIXEL = 4
-_LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N")
 _SAMPLE_BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 258, 262, 284, 339  # TIFF tags
 
 
@@ -43,7 +46,7 @@ def read_image(path: Path) -> Image.Image:
     Parameters
     ----------
     path
-        A JPEG, PNG, BMP, GIF, TIFF, WebP or PPM/PGM file.
+        A JPEG, PNG, BMP, GIF, TIFF, WebP or PPM/PGM file; gzipped PPM/PGM if the name ends in .gz.
 
     Returns
     -------
@@ -56,54 +59,42 @@ def read_image(path: Path) -> Image.Image:
         If the file is missing, empty, truncated, no image, larger than 2 GB decoded, or of a sample type
         without a fixed range (float, signed, 32-bit), naming the file and the reason in one line.
     """
-    with _opened(path) as image:
+    with opened_image(path) as image:
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith("I"):
             return _from_16_bit(image).convert("RGB")
         return image.convert("RGB")
 
 
-def read_label(path: Path, label_map: bytes) -> Image.Image:
-    """Read a label file as classes; palette files count by index.
-
-    Parameters
-    ----------
-    path
-        A single-channel image file.
-    label_map
-        256 bytes, the class of each value; larger values become `IGNORE`.
-
-    Returns
-    -------
-    PIL.Image.Image
-        Mode L, classes 0 to 254 and `IGNORE`.
+@contextmanager
+def opened_image(path: Path) -> Iterator[Image.Image]:
+    """Open and decode a file that `read_image` takes, also gzipped; what goes wrong with it is named.
 
     Raises
     ------
     ImageError
-        If the file can't be read or has several channels.
+        As `read_image` does; also where the block raises `ValueError`.
     """
-    with _opened(path) as image:
-        if image.mode not in _LABEL_MODES:
-            raise ValueError(f"a label file must have one channel, this one is {image.mode}")
-        values = np.asarray(image).astype(np.int64)
-    classes = np.frombuffer(label_map, np.uint8)[np.clip(values, 0, 255)]
-    classes = np.where((values < 0) | (values > 255), np.uint8(IGNORE), classes)
-    return Image.fromarray(classes)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         # Pillow warns of broken metadata in whole images and of large ones; a stream must not.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as image:
+            with _unzipped(path) as file, Image.open(file, formats=_formats(path)) as image:
                 _refuse_unfit(image)
                 image.load()
                 yield image
     except _BROKEN as error:
         raise ImageError(f"{path}: {_reason(path, error)}") from error
+
+
+def _unzipped(path: Path) -> BufferedReader:
+    # Unpacked as far as Pillow reads, which is to the end of the pixels of an image of an allowed size.
+    return BufferedReader(GzipFile(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _formats(path: Path) -> tuple[str, ...]:
+    # TIFF is read by the file's number, hence still packed; only STARE's PPM files come so.
+    return ("PPM",) if path.suffix == ".gz" else _FORMATS
 
 
 def _refuse_unfit(image: Image.Image) -> None:

@@ -4,8 +4,10 @@ import difflib
 import math
 import operator
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,23 +16,24 @@ from erfscope.datasets.catalog import LAYOUTS
 from erfscope.datasets.dataset import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    MOST_SCENES,
     DrawnSource,
     FileSource,
     ImageDataset,
     Source,
 )
 from erfscope.datasets.fit import FITS
-from erfscope.datasets.layout import Finder, Layout
+from erfscope.datasets.layout import Layout
+from erfscope.datasets.listing import Listing
+from erfscope.datasets.options import choose_options
 from erfscope.datasets.plugged import PluggedDataset, open_plugged
 from erfscope.environment import dataset_root
 from erfscope.errors import DatasetError
 
-# Names of drawn images have five digits, and their order is that of their names.
-_MOST_SCENES = 100_000
 # What a plug-in need not know of; labels are read where there are any, of a plug-in as of a layout.
 _USUAL = {
     "root": None, "split": "val", "size": None, "fit": "center-crop", "images": None, "seed": 0,
-    "mean": IMAGENET_MEAN, "std": IMAGENET_STD, "channel_order": "rgb",
+    "mean": IMAGENET_MEAN, "std": IMAGENET_STD, "channel_order": "rgb", "options": None,
 }  # fmt: skip
 
 
@@ -47,6 +50,7 @@ def open_dataset(
     std: Sequence[float] = IMAGENET_STD,
     channel_order: str = "rgb",
     labels: bool = True,
+    options: Mapping[str, Any] | None = None,
 ) -> ImageDataset | PluggedDataset:
     """Open a dataset by the name of its layout, or of a plug-in. Lists its folders; reads no image.
 
@@ -58,7 +62,8 @@ def open_dataset(
     root
         The folder it lies in; by default the folder `name` in $ERFSCOPE_DATA. Unused for synthetic images.
     split
-        One of the layout's splits; unused where it has none.
+        One of the layout's splits; unused where it has none. Of synthetic images train and val are different
+        scenes under the same seed.
     size
         Side or (height, width) of the samples, px; by default the layout's usual crop.
     fit
@@ -73,6 +78,8 @@ def open_dataset(
         "rgb", or "bgr" for networks that take the channels so.
     labels
         Whether to read labels where there are any.
+    options
+        What a synthetic layout can be asked for, by name; see `Layout.options`.
 
     Returns
     -------
@@ -82,33 +89,34 @@ def open_dataset(
     Raises
     ------
     DatasetError
-        If there is no such dataset, split or fit, the folder isn't there or isn't one of this layout, it
-        holds no images or fewer than asked for, or a number is out of its range.
+        If there is no such dataset, split, fit or option, the folder isn't there or isn't one of this layout,
+        it holds no images, lacks some that its list names, or holds fewer than asked for, or a number is out
+        of its range.
     """
     wishes = {
         "root": root, "split": split, "size": size, "fit": fit, "images": images, "seed": seed,
         "mean": tuple(mean), "std": tuple(std), "channel_order": channel_order, "labels": labels,
+        "options": options,
     }  # fmt: skip
     brought = plugins.names(plugins.DATASETS) if name not in LAYOUTS else []
     if name in brought:
         return open_plugged(name, wishes, _USUAL | {"labels": labels})
-    layout = LAYOUTS[_choose("dataset", name, (*LAYOUTS, *brought))]
+    layout = LAYOUTS[choose_layout(name, brought)]
     fit = _choose("fit", fit, FITS)
-    height_width = layout.size if size is None else _size(size)
+    height_width = layout.size if size is None else choose_size(size)
     if seed < 0:
         raise DatasetError(f"seed {seed}: expected a whole number, at least 0")
+    used_split = choose_split(layout, split)
+    used_options = choose_options(layout, options, height_width)
     source: Source
     if layout.find is None:
         count = layout.scenes if images is None else images
-        _check_count(count, _MOST_SCENES, layout.name)
-        folder, used_split, chosen = None, None, tuple(range(count))
-        source = DrawnSource(layout, count, seed, height_width, labels)
+        _check_count(count, MOST_SCENES, layout.name)
+        folder, chosen = None, tuple(range(count))
+        source = DrawnSource(layout, used_split, count, seed, height_width, labels, used_options)
     else:
-        used_split = (
-            _choose("split", layout.aliases.get(split, split), layout.splits) if layout.splits else None
-        )
-        source = _list_files(layout, layout.find, root, used_split, labels)
-        folder, chosen = str(source.root), _subset(len(source.entries), images, seed, layout.name)
+        source = _list_files(layout, root, used_split, labels)
+        folder, chosen = str(source.root), draw_subset(len(source.entries), images, seed, layout.name)
     return ImageDataset(
         name=layout.name,
         root=folder,
@@ -122,21 +130,58 @@ def open_dataset(
         mean=_channels("mean", mean),
         std=_channels("std", std, positive=True),
         channel_order=_choose("channel order", channel_order, ("rgb", "bgr")),
+        options=used_options,
     )
 
 
+def list_split(layout: Layout, root: Path, split: str | None) -> Listing:
+    """List one split of a layout on disk, its images in the order of their names.
+
+    Raises
+    ------
+    DatasetError
+        If the folder isn't one of this layout.
+    """
+    if layout.find is None:
+        raise TypeError(f"{layout.name} isn't on disk")
+    listing = layout.find(root, split or "")
+    return replace(listing, entries=sorted(listing.entries, key=lambda entry: entry.image))
+
+
+def choose_split(layout: Layout, split: str) -> str | None:
+    """Find the layout's own word for a split; None where it has none."""
+    return _choose("split", layout.aliases.get(split, split), layout.splits) if layout.splits else None
+
+
+def choose_layout(name: str, others: Iterable[str] = ()) -> str:
+    """Return the name if it is that of a layout or one of the others, or tell what there is."""
+    return _choose("dataset", name, (*LAYOUTS, *others))
+
+
 def _list_files(
-    layout: Layout, find: Finder, root: str | os.PathLike[str] | None, split: str | None, labels: bool
+    layout: Layout, root: str | os.PathLike[str] | None, split: str | None, labels: bool
 ) -> FileSource:
-    folder = _root(layout, root)
-    listing = find(folder, split or "")
+    listing = list_split(layout, choose_root(layout, root), split)
+    where = f"split {split} of {listing.root}" if split else str(listing.root)
+    if listing.missing_images:
+        missing, named = listing.missing_images, len(listing.entries) + len(listing.missing_images)
+        raise DatasetError(
+            f"{missing[0]} isn't there ({len(missing)} of {named} missing), though {where} names it; "
+            "unpack the whole archive"
+        )
     if not listing.entries:
-        where = f"split {split} of {listing.root}" if split else str(listing.root)
         raise DatasetError(f"{where} holds no images; {layout.name} expects {layout.summary}")
-    return FileSource(listing.root, sorted(listing.entries, key=lambda entry: entry.image), labels)
+    return FileSource(listing.root, listing.entries, labels)
 
 
-def _root(layout: Layout, root: str | os.PathLike[str] | None) -> Path:
+def choose_root(layout: Layout, root: str | os.PathLike[str] | None) -> Path:
+    """Return the folder of a layout on disk, by default that in $ERFSCOPE_DATA.
+
+    Raises
+    ------
+    DatasetError
+        If none is named, or it isn't there.
+    """
     if root is None:
         root = dataset_root(layout.name)
         if root is None:
@@ -163,7 +208,8 @@ def _choose(kind: str, word: str, choices: Iterable[str]) -> str:
     raise DatasetError(f"no {kind} {word!r}{hint}; there are: {', '.join(known)}")
 
 
-def _size(size: int | Sequence[int]) -> tuple[int, int]:
+def choose_size(size: int | Sequence[int]) -> tuple[int, int]:
+    """Return (height, width) of a side or a pair; raises `DatasetError` for anything but whole pixels."""
     try:
         height, width = (
             operator.index(side) for side in (size if isinstance(size, Sequence) else (size, size))
@@ -189,7 +235,14 @@ def _check_count(images: int, available: int, name: str) -> None:
         raise DatasetError(f"{images} images of {name} asked for; ask for 1 to {available}")
 
 
-def _subset(available: int, images: int | None, seed: int, name: str) -> tuple[int, ...]:
+def draw_subset(available: int, images: int | None, seed: int, name: str) -> tuple[int, ...]:
+    """Draw so many of the places 0 to `available` - 1, ascending; all unless a number is asked for.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer.
+    """
     if images is None:
         return tuple(range(available))
     _check_count(images, available, name)

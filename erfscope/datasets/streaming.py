@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -15,6 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from erfscope.datasets.dataset import ImageDataset, Sample
 from erfscope.datasets.layout import Pixels
 from erfscope.errors import ImageError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,26 +76,30 @@ def stream(
         If a worker dies.
     """
     order = range(len(dataset)) if indices is None else indices
+    for item in read_ahead(_Guarded(dataset), order, workers):
+        yield item if isinstance(item, SkippedImage) else dataset.to_sample(*item)
+
+
+def read_ahead(items: Dataset[T], order: Sequence[int], workers: int) -> Iterator[T]:
+    """Return an iterator over a dataset's items in an order, as they are, read by so many processes.
+
+    The processes begin at once, and end with this one.
+    """
     with warnings.catch_warnings():
         # Torch counts the cores, which is the caller's concern, and Python warns of forking beside threads:
         # workers run none of torch's.
         warnings.simplefilter("ignore")
-        items = iter(_loader(dataset, order, workers))
-    for item in items:
-        yield item if isinstance(item, SkippedImage) else dataset.to_sample(*item)
-
-
-def _loader(dataset: ImageDataset, order: Sequence[int], workers: int) -> DataLoader[_Read | SkippedImage]:
-    return DataLoader(
-        _Guarded(dataset),
-        batch_size=None,
-        sampler=order,
-        num_workers=workers,
-        collate_fn=_as_is,
-        worker_init_fn=_attend_to_main,
-        # Its own, for the loader draws a seed from it and would otherwise move the caller's random numbers.
-        generator=torch.Generator(),
-    )
+        loader = DataLoader(
+            items,
+            batch_size=None,
+            sampler=order,
+            num_workers=workers,
+            collate_fn=_as_is,
+            worker_init_fn=_attend_to_main,
+            # Its own, for the loader draws a seed from it and would otherwise move the caller's numbers.
+            generator=torch.Generator(),
+        )
+        return iter(loader)
 
 
 def _as_is(item: Any) -> Any:

@@ -13,6 +13,8 @@ from erfscope.errors import ComputeError
 # Parameters of glibc's mallopt, and their defaults.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _DEFAULTS = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
+# How torch and, where a convolution finds no room for its workspace, oneDNN tell that memory ended.
+_WORDS = ("can't allocate memory", "could not create a primitive")
 
 
 @contextmanager
@@ -38,8 +40,8 @@ def kept_memory() -> Iterator[None]:
 
 
 @contextmanager
-def told_when_it_ends(what: str) -> Iterator[None]:
-    """Say in words where `what` asks for more memory than there is.
+def told_when_it_ends(what: str, remedy: str | None = None) -> Iterator[None]:
+    """Say in words where `what` asks for more memory than there is; a smaller batch or size is the remedy.
 
     Raises
     ------
@@ -51,10 +53,11 @@ def told_when_it_ends(what: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         # On the CPU torch raises the same error for memory as for anything else.
         on_cuda = isinstance(error, torch.OutOfMemoryError)
-        if not (on_cuda or isinstance(error, MemoryError) or "can't allocate memory" in str(error)):
+        ended = any(words in str(error) for words in _WORDS)
+        if not (on_cuda or isinstance(error, MemoryError) or ended):
             raise
-        remedy = "a smaller --batch-size or --size" if on_cuda else "a smaller --size"
-        raise ComputeError(f"{what} needs more memory than there is; give {remedy}") from error
+        usual = "a smaller --batch-size or --size" if on_cuda else "a smaller --size"
+        raise ComputeError(f"{what} needs more memory than there is; give {remedy or usual}") from error
 
 
 def peak_memory(device: torch.device) -> int | None:

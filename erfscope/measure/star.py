@@ -33,7 +33,8 @@ ALONE_GAP = 1.0  # of a blob's FWHM: an atrous 3×3 convolution of a backbone ha
 ENOUGH = 0.5  # of what the most telling look tells
 OBLONG = 0.75  # of the distance to the farthest border: the nearest is nearer
 WITHIN = 1.05  # of the distance to the nearest border: a look that stays in the image
-LEAST_OVERLAP_GAP = 0.5  # of a blob's FWHM: rings nearer to each other can't be told apart for certain
+# Of a blob's FWHM. Rings less than half of it apart may be taken for fewer, which then seem farther apart.
+LEAST_OVERLAP_GAP = 0.6
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 SQUARED = np.sqrt(2.0)  # a blob of E is that much wider than of E²
 
@@ -211,8 +212,8 @@ def _flags(
     gap = float(np.diff([0.0, *distances]).min())
     if gap < LEAST_OVERLAP_GAP * width:
         flags.append(
-            f"blobs overlap: rings lie {gap:.1f} px apart, less than half a blob's FWHM of {width:.1f} px;"
-            " some may be missing, and the verdict is not certain"
+            f"blobs overlap: rings lie {gap:.1f} px apart, at a blob's FWHM of {width:.1f} px;"
+            " some may be missing or taken for one, and the verdict is not certain"
         )
     if 2 * distances[-1] + width > min(size):
         flags.append(

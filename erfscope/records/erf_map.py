@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope.records.arrays import FloatArray
+from erfscope.records.provenance import Labeled
 from erfscope.records.unit import Unit
 
 
@@ -26,7 +27,7 @@ class ImageRecord:
 
 
 @dataclass(frozen=True)
-class ErfMap:
+class ErfMap(Labeled):
     """An effective receptive field.
 
     Attributes
@@ -94,22 +95,3 @@ class ErfMap:
             "largest_image_share": max(masses) / sum(masses) if masses else None,
             **self.provenance,
         }
-
-    @property
-    def network_label(self) -> str:
-        """How a figure names the network."""
-        network = self.provenance.get("network", {})
-        parts = [network.get("name", ""), network.get("options", {}).get("backbone", "")]
-        return " ".join(part for part in parts if part) or "network unknown"
-
-    @property
-    def weights_label(self) -> str:
-        """How a figure names the weights."""
-        return str(self.provenance.get("weights", {}).get("label", "weights unknown"))
-
-    @property
-    def data_label(self) -> str:
-        """How a figure names the images."""
-        dataset = self.provenance.get("dataset", {})
-        parts = [dataset.get("name", ""), dataset.get("split") or ""]
-        return " ".join(part for part in parts if part) or "data unknown"

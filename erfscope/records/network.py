@@ -65,7 +65,7 @@ class TrainingFacts:
     crop_size
         (H, W), px.
     hyper_parameters
-        What Lightning keeps of them, as JSON can say it.
+        What Lightning, or a run of ours, keeps of them, as JSON can say it.
     """
 
     classes: tuple[str, ...] = ()

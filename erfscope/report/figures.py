@@ -115,7 +115,7 @@ def draw_panels(
     lines = (fill(line, int(width * LETTERS_PER_INCH)) for line in scene.title.split("\n"))
     # A name may hold dollar signs, which are no formula.
     figure.suptitle("\n".join(lines), fontsize="medium", parse_math=False)
-    _lay_out(figure)
+    lay_out(figure)
     return figure
 
 
@@ -142,7 +142,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     prepare_target(path, overwrite=overwrite)
 
 
-def _lay_out(figure: Figure) -> None:
+def lay_out(figure: Figure) -> None:
     """Run one round of the layout; drawing runs the next, in which color bars inside axes find their room."""
     engine = figure.get_layout_engine()
     assert engine is not None

@@ -51,6 +51,21 @@ class Chapter:
 
 def render(chapters: Sequence[Chapter]) -> str:
     """Return the HTML text; every string from a file is escaped, and no script but the template's runs."""
+    script = _text("script.js")
+    documents = [chapter.document for chapter in chapters]
+    return fill_template(
+        "page.html",
+        title=TITLE,
+        chapters=chapters,
+        overview=overview_table(documents),
+        documents=documents,
+        script=script,
+        script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
+    )
+
+
+def fill_template(name: str, **values: Any) -> str:
+    """Fill one of the templates, in the house's style; values are escaped."""
     environment = Environment(
         loader=PackageLoader("erfscope", TEMPLATE),
         autoescape=True,
@@ -58,18 +73,7 @@ def render(chapters: Sequence[Chapter]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _text("script.js")
-    documents = [chapter.document for chapter in chapters]
-    return environment.get_template("page.html").render(
-        title=TITLE,
-        chapters=chapters,
-        overview=overview_table(documents),
-        documents=documents,
-        style=_text("style.css"),
-        script=script,
-        script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
-        version=__version__,
-    )
+    return environment.get_template(name).render(style=_text("style.css"), version=__version__, **values)
 
 
 def write_html(chapters: Sequence[Chapter], path: Path) -> None:

@@ -22,7 +22,9 @@ from erfscope.zoo.description import NetworkDescription
 from erfscope.zoo.segmentor import Segmentor
 
 # What `open_dataset` takes and a map's provenance keeps.
-_OPENING = ("name", "root", "split", "size", "fit", "seed", "images", "mean", "std", "channel_order")
+_OPENING = (
+    "name", "root", "split", "size", "fit", "seed", "images", "mean", "std", "channel_order", "options",
+)  # fmt: skip
 
 OpenProgress = Callable[[str, int], AbstractContextManager[Progress]]
 

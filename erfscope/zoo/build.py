@@ -32,14 +32,36 @@ def make_part(part: Part) -> nn.Module:
 
 
 def build_skeleton(description: NetworkDescription) -> Segmentor:
-    """Build the network on the meta device."""
-    return Segmentor(
+    """Build the network on the meta device.
+
+    Raises
+    ------
+    NetworkError
+        As `make_part`, or the head reads a map that the backbone doesn't make.
+    """
+    network = Segmentor(
         make_part(description.backbone),
         make_part(description.head),
         neck=None if description.neck is None else make_part(description.neck),
         head_name=description.head_name,
         align_corners=description.align_corners,
     )
+    if network.neck is None:
+        _check_maps(network.backbone, network.head)
+    return network
+
+
+def _check_maps(backbone: nn.Module, head: nn.Module) -> None:
+    made, read = getattr(backbone, "channels", None), getattr(head, "in_index", None)
+    if made is None or read is None:
+        return
+    for index in [read] if isinstance(read, int) else read:
+        if not -len(made) <= index < len(made):
+            names = type(head).__name__, type(backbone).__name__
+            raise NetworkError(
+                f"{names[0]} reads map {index} (the first is 0), but this {names[1]} makes {len(made)}; "
+                "choose a backbone of more stages"
+            )
 
 
 def build_network(description: NetworkDescription, *, seed: int = 0) -> Segmentor:

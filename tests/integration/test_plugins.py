@@ -206,3 +206,13 @@ def test_help_looks_nothing_up(run, here, site):
     assert run("--help").code == 0
     assert run("compute", "--help").code == 0
     assert "broken_example" not in sys.modules
+
+
+def test_a_dataset_has_no_options_unless_it_takes_them(run, example):
+    args = ("compute", "--model", "example-blur", "--data", "example-ramps", "--data-option", "slope=2")
+    answer = run(*args)
+    assert answer.code == 2
+    assert "example-ramps is a plug-in that takes no options" in answer.err
+    answer = run("datasets", "check", "example-ramps")
+    assert answer.code == 2
+    assert "example-ramps is a plug-in, which reads its files itself" in answer.err

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "erfscope"
 ORDER = [
     "errors", "environment", "theory", "plugins", "records", "zoo", "datasets", "checkpoints", "graph",
-    "engine", "store", "measure", "report", "workflows", "cli",
+    "engine", "store", "scores", "train", "measure", "report", "workflows", "cli",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

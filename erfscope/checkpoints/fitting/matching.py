@@ -87,7 +87,9 @@ def count_not_finite(network: nn.Module, names: Iterable[str]) -> dict[str, int]
 def nearest_entry(state: StateDict) -> tuple[str, str, float]:
     """Return catalog name, backbone and share of that network's parameters found in `state`."""
     state = comparable(state)
-    shares = {name: _share_of(make_part(part), state) for name, part in BACKBONES.items()}
+    parts = {name: make_part(part) for name, part in BACKBONES.items()}
+    # Of two that the file holds whole, the larger: one may be the beginning of the other.
+    shares = {name: (_share_of(part, state), len(part.state_dict())) for name, part in parts.items()}
     backbone = max(shares, key=shares.__getitem__)
     scores = []
     for name, entry in CATALOG.items():

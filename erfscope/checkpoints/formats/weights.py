@@ -8,6 +8,7 @@ from pathlib import Path
 from erfscope.checkpoints.files.reading import Checkpoint, read_checkpoint
 from erfscope.checkpoints.fitting.likeness import likeness
 from erfscope.checkpoints.fitting.matching import nearest_entry
+from erfscope.checkpoints.formats import trained
 from erfscope.checkpoints.formats.mmsegmentation import config_text, read_described
 from erfscope.checkpoints.formats.torchvision.weights import read_recognized, recognize
 from erfscope.checkpoints.request import Request
@@ -26,6 +27,9 @@ def read(request: Request) -> Network:
     """
     request.refuse_checkpoint(f"{request.spec} is a checkpoint itself")
     content = read_checkpoint(request.path)
+    told = trained.recognize(content)
+    if told is not None:
+        return trained.read_recognized(request, content, told)
     if request.config is None:
         request = replace(request, config=_sidecar(request.path))
     if request.config is not None and request.config.suffix == ".json":

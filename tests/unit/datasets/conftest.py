@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_layouts import BUILDERS
+from small_layouts import BUILDERS, OTHER_FORMS
 
 
 @pytest.fixture
@@ -12,8 +12,8 @@ def make_root(tmp_path: Path) -> Callable[[str], Path]:
     """Build a layout's folder; a new layout on disk needs a builder in `small_layouts`."""
 
     def make(name: str) -> Path:
-        root = tmp_path / name
-        BUILDERS[name](root)
+        root = tmp_path / name.replace(": ", "-")
+        (BUILDERS | OTHER_FORMS)[name](root)
         return root
 
     return make

@@ -1,5 +1,6 @@
 """Every kind of file comes out as the right 8-bit RGB, or is refused with a reason."""
 
+import gzip
 import io
 import struct
 import warnings
@@ -14,15 +15,13 @@ from PIL import Image
 from small_layouts import noise, save
 
 from erfscope.datasets import IMAGENET_MEAN, IMAGENET_STD, open_dataset
-from erfscope.datasets.decode import read_image, read_label
-from erfscope.datasets.layout import IGNORE, label_map
+from erfscope.datasets.decode import read_image
 from erfscope.errors import ImageError
 
 ORIENTATION = 274
 RGB = noise(0)
 GREY = RGB[..., 0]
 DEEP = np.random.default_rng(1).integers(0, 65536, (12, 10), dtype=np.uint16)
-IDENTITY = label_map((k, k) for k in range(256))
 
 
 def pixels(path: Path) -> npt.NDArray[np.uint8]:
@@ -394,24 +393,21 @@ def test_large_images_don_t_warn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert np.array_equal(pixels(path), RGB)
 
 
-@pytest.mark.parametrize("name", ["x.png", "x.tif"])
-def test_labels_keep_their_values(tmp_path: Path, name: str) -> None:
-    table = label_map([(0, 7), (255, 3), (9, 254)])
-    path = save(tmp_path / name, np.array([[0, 255, 9, 10]], np.uint8))
-    assert np.asarray(read_label(path, table)).tolist() == [[7, 3, 254, IGNORE]]
+def test_gzipped_ppm(tmp_path: Path) -> None:
+    content = save(tmp_path / "x.ppm", RGB).read_bytes()
+    path = tmp_path / "y.ppm.gz"
+    path.write_bytes(gzip.compress(content))
+    assert np.array_equal(pixels(path), RGB)
+    packed = gzip.compress(save(tmp_path / "z.ppm", noise(7, 60, 60)).read_bytes())
+    for broken in (packed[:-200], packed[:300] + b"\0\1\2\3" * 50 + packed[500:], b"", packed[:5], content):
+        path.write_bytes(broken)
+        assert refusal(path)
 
 
-def test_wide_and_narrow_labels(tmp_path: Path) -> None:
-    path = save(tmp_path / "x.png", np.array([[0, 5, 256, 65535]], np.uint16))
-    assert np.asarray(read_label(path, bytes(256))).tolist() == [[0, 0, IGNORE, IGNORE]]
-    path = save(tmp_path / "y.png", np.array([[True, False]]))
-    assert np.asarray(read_label(path, IDENTITY)).tolist() == [[1, 0]]
-
-
-def test_labels_in_color_are_refused(tmp_path: Path) -> None:
-    path = save(tmp_path / "x.png", RGB)
-    with pytest.raises(ImageError, match="one channel, this one is RGB"):
-        read_label(path, IDENTITY)
+def test_a_gzipped_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "x.ppm.gz"
+    path.write_bytes(gzip.compress(b"P6\n100000 100000\n255\n" + bytes(1000)))
+    assert "exceeds limit" in refusal(path)
 
 
 def test_a_three_pixel_image_goes_all_the_way(tmp_path: Path) -> None:

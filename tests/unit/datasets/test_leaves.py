@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from erfscope.datasets import open_dataset
-from erfscope.datasets.leaves import _MAX_RADIUS, _MIN_RADIUS, _REACH, CLASSES, _outline, draw, radii
+from erfscope.datasets.drawn.leaves import _MAX_RADIUS, _MIN_RADIUS, _REACH, CLASSES, _outline, draw, radii
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,12 @@ def test_every_backbone_tells_its_maps(backbone):
     assert max(128 // x.shape[2] for x in maps) == network.output_stride
 
 
-STRIDED = [name for name in BACKBONES if name.startswith(("resnet", "xception", "mobilenet", "densenet"))]
+SMALL = "resnet18-small"  # ends at stride 8
+STRIDED = [
+    name
+    for name in BACKBONES
+    if name.startswith(("resnet", "xception", "mobilenet", "densenet")) and name != SMALL
+]
 
 
 @pytest.mark.parametrize("backbone", STRIDED)
@@ -100,6 +105,14 @@ def test_output_stride(backbone, stride):
     assert 128 // maps[-1].shape[2] == stride
     if backbone in resnet.PRESETS:
         assert [128 // x.shape[2] for x in maps] == [4, 8, min(16, stride), stride]
+
+
+def test_the_small_backbone_ends_at_stride_8():
+    network = build_skeleton(describe_network("deeplabv3", backbone=SMALL, output_stride=8))
+    maps = network.backbone(torch.empty(1, 3, 128, 160, device="meta"))
+    assert [128 // x.shape[2] for x in maps] == [4, 8]
+    with pytest.raises(NetworkError, match="can't be brought from output stride 8 to 16"):
+        describe_network("deeplabv3", backbone=SMALL, output_stride=16)
 
 
 @pytest.mark.parametrize(
@@ -266,3 +279,9 @@ def test_summaries_tell_what_was_chosen():
         "num_classes": 19,
         "align_corners": False,
     }
+
+
+@pytest.mark.parametrize("name", ["encnet", "ann"])
+def test_heads_that_read_more_maps_than_there_are(name):
+    with pytest.raises(NetworkError, match="reads map 2 .the first is 0., but this ResNet makes 2"):
+        build_skeleton(describe_network(name, backbone="resnet18-small"))

@@ -5,18 +5,14 @@ from typing import Any
 
 from erfscope.checkpoints.files.reading import Checkpoint
 from erfscope.checkpoints.fitting.blueprint import Blueprint, build
+from erfscope.checkpoints.fitting.overrides import OVERRIDES, override
 from erfscope.checkpoints.formats.mmsegmentation.config_file import read_config
 from erfscope.checkpoints.formats.mmsegmentation.config_text import parse_config
 from erfscope.checkpoints.formats.mmsegmentation.facts import read_facts
 from erfscope.checkpoints.formats.mmsegmentation.network import describe_config, name_network
 from erfscope.checkpoints.request import Request
-from erfscope.zoo.adjust import at_output_stride, with_align_corners, with_rates
 from erfscope.zoo.catalog.table import summarize
-from erfscope.zoo.description import NetworkDescription
 from erfscope.zoo.network import Network
-
-# What may be chosen for a network that its checkpoint describes: all else is the file's.
-_OVERRIDES = ("output_stride", "rates", "align_corners")
 
 
 def config_text(content: Checkpoint) -> str | None:
@@ -34,12 +30,12 @@ def read_described(request: Request, content: Checkpoint) -> Network:
         The config describes nothing that erfscope has, or an option can't be changed.
     """
     request.refuse_options(
-        f"the file says what network it is; of its options only {', '.join(_OVERRIDES)} can be changed",
-        but=_OVERRIDES,
+        f"the file says what network it is; of its options only {', '.join(OVERRIDES)} can be changed",
+        but=OVERRIDES,
     )
     config = _config(request, content)
     trained = describe_config(config, str(request.config or content.path))
-    description = _override(trained, request.options)
+    description = override(trained, request.options)
     before, after = summarize(trained), summarize(description)
     blueprint = Blueprint(
         name=name_network(description),
@@ -59,13 +55,3 @@ def _config(request: Request, content: Checkpoint) -> Mapping[str, Any]:
     if request.config is not None:
         return read_config(request.config)
     return parse_config(config_text(content) or "", str(content.path))
-
-
-def _override(description: NetworkDescription, chosen: Mapping[str, Any]) -> NetworkDescription:
-    if "output_stride" in chosen:
-        description = at_output_stride(description, chosen["output_stride"])
-    if "rates" in chosen:
-        description = with_rates(description, chosen["rates"])
-    if "align_corners" in chosen:
-        description = with_align_corners(description, align_corners=chosen["align_corners"])
-    return description

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from erfscope.datasets.layout import Entry, Layout, Listing, label_map, split_folder, visible_names
+from erfscope.datasets.labels import IGNORE, LabelKind, label_map
+from erfscope.datasets.layout import Layout
+from erfscope.datasets.listing import Listing, pair_folders, split_folder
 
 _SUMMARY = "[ADEChallengeData2016/]: images/{training,validation}/*.jpg, annotations/{split}/*.png"
 # One string, for 150 lines of names hide the one fact that matters: their order.
@@ -21,8 +23,8 @@ _NAMES = """
     light, tray, ashcan, fan, pier, crt screen, plate, monitor, bulletin board, shower, radiator, glass,
     clock, flag
 """
-_CLASSES = tuple(name.strip() for name in _NAMES.replace("\n", " ").split(","))
-_LABEL_MAP = label_map((k + 1, k) for k in range(len(_CLASSES)))
+_CLASSES = tuple(" ".join(name.split()) for name in _NAMES.split(","))
+_LABELS = {".png": LabelKind(label_map(((k + 1, k) for k in range(len(_CLASSES))), ignored=(0, IGNORE)))}
 
 
 def find(root: Path, split: str) -> Listing:
@@ -42,16 +44,8 @@ def find(root: Path, split: str) -> Listing:
     """
     inner = root / "ADEChallengeData2016"
     folder = inner if inner.is_dir() else root
-    images = split_folder(folder, f"images/{split}", _SUMMARY)
-    labels_at = folder / "annotations" / split
-    labels = set(visible_names(labels_at)) if labels_at.is_dir() else set()
-    stems = [name.removesuffix(".jpg") for name in visible_names(images) if name.endswith(".jpg")]
-    return Listing(folder, [_entry(split, stem, f"{stem}.png" in labels) for stem in stems])
-
-
-def _entry(split: str, stem: str, has_label: bool) -> Entry:
-    label = f"annotations/{split}/{stem}.png" if has_label else None
-    return Entry(f"images/{split}/{stem}.jpg", label, label_map=_LABEL_MAP)
+    split_folder(folder, f"images/{split}", _SUMMARY)
+    return pair_folders(folder, f"images/{split}", ".jpg", f"annotations/{split}", _LABELS)
 
 
 ADE20K = Layout(

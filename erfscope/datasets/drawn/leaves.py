@@ -135,5 +135,6 @@ SYNTHETIC_LEAVES = Layout(
     size=(769, 769),
     draw=draw,
     scenes=100,
+    splits=("train", "val"),
     classes=CLASSES,
 )

@@ -1,0 +1,1 @@
+"""Layouts that need no files: synthetic scenes with labels."""

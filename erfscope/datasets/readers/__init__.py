@@ -1,0 +1,1 @@
+"""Layouts on disk: one reader each."""

@@ -1,0 +1,1 @@
+"""Scores of predictions against labels: inference as the papers do it, confusion, bands about boundaries."""

@@ -1,0 +1,209 @@
+"""From a network and labeled images to scores."""
+
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import nn
+
+from erfscope.datasets import ImageDataset, PluggedDataset, Sample, SkippedImage, stream
+from erfscope.engine.borrow import borrowed
+from erfscope.engine.device import choose_device, share_cores
+from erfscope.engine.memory import kept_memory, told_when_it_ends
+from erfscope.engine.run import limited_threads
+from erfscope.errors import ScoreError
+from erfscope.records.network import ModelOrigin, WeightsReport
+from erfscope.records.scores import Evaluation
+from erfscope.scores.flags import inference_flags, score_flags, trimap_flags, weight_flags
+from erfscope.scores.inference import Inference, Predictor, SizePx, usual_stride
+from erfscope.scores.native import at_native_size
+from erfscope.scores.scoring import Scoring
+
+MAX_SKIPPED = 0.01
+Labeled = ImageDataset | PluggedDataset
+Progress = Callable[[int, int], None]
+
+
+def evaluate(
+    model: nn.Module,
+    dataset: Labeled,
+    *,
+    fitted: bool = False,
+    mode: str = "whole",
+    crop: SizePx | None = None,
+    stride: SizePx | None = None,
+    scales: Sequence[float] = (1.0,),
+    short_side: int | None = None,
+    flip: bool = False,
+    threshold: float = 0.5,
+    trimap_widths: Sequence[float] = (),
+    trimap_void: bool = False,
+    device: str = "auto",
+    batch_size: int = 1,
+    workers: int | None = None,
+    max_skipped: float = MAX_SKIPPED,
+    progress: Progress = lambda done, skipped: None,
+) -> Evaluation:
+    """Score a network on labeled images; the same images and weights on one machine give the same scores.
+
+    Parameters
+    ----------
+    model
+        Maps normalized images (N, 3, H, W) to logits of the dataset's K classes, or to one logit for two
+        classes. It is run in eval mode and comes back exactly as it was.
+    dataset
+        Normalized as the network expects.
+    fitted
+        Score the images as the dataset fits them to its size, rather than at their own. A plug-in's come
+        as they come.
+    mode, crop, stride, scales, short_side, flip, threshold, batch_size
+        As in `scores.inference.Inference`. Without a crop the window is the checkpoint's training crop;
+        without a stride it moves by two thirds of its side.
+    trimap_widths
+        Widths of bands about the labels' class boundaries that are scored, too, px.
+    trimap_void
+        Whether pixels without a class bound the others, as in DeepLab's bands on VOC.
+    device
+        "auto", "cpu", "cuda" or "cuda:N".
+    workers
+        Processes that read images, as far as there are cores; None chooses.
+    max_skipped
+        Share of images that can't be read, have no label, or make the network's output non-finite, above
+        which the run fails.
+    progress
+        Called with the numbers of images done and skipped after each.
+
+    Raises
+    ------
+    ScoreError, ComputeError
+        What can't be scored as asked, in one line.
+    """
+    require_classes(dataset)
+    if not all(width > 0 for width in trimap_widths):
+        raise ScoreError(f"bands of {list(trimap_widths)} px: expected widths above 0")
+    origin = _origin(model)
+    crop, stride = _window(mode, crop, stride, origin)
+    sizes = tuple(map(float, scales)), short_side
+    inference = Inference(mode, crop, stride, *sizes, flip, threshold, batch_size)
+    place = choose_device(device)
+    workers, threads = share_cores(place, workers if isinstance(dataset, ImageDataset) else 0)
+    scoring = Scoring(
+        dataset.classes,
+        widths=trimap_widths,
+        void_is_boundary=trimap_void,
+        total=len(dataset),
+        max_skipped=max_skipped,
+    )
+    predictor, clock = Predictor(model, inference), time.perf_counter()
+    precision = next((each.dtype for each in model.parameters() if each.is_floating_point()), torch.float32)
+    memory = told_when_it_ends("scoring", "--mode slide, or a smaller --size")
+    with memory, borrowed(model, place, precision), limited_threads(threads), kept_memory(), torch.no_grad():
+        for item in _items(dataset, fitted, workers):
+            _score(item, scoring, predictor, place, precision)
+            progress(scoring.done, len(scoring.skipped))
+            if scoring.too_many_skipped:
+                break
+    scoring.check()
+    scores, bands = scoring.scores(), scoring.trimap()
+    available = len(dataset.source.names) if isinstance(dataset, ImageDataset) and dataset.root else None
+    return Evaluation(
+        scores=scores,
+        trimap=bands,
+        confusion=scoring.whole.matrix,
+        images=scoring.done,
+        skipped=tuple(scoring.skipped),
+        inference={**inference.summary(), "padded_to_multiples_of": predictor.multiple, "fitted": fitted},
+        provenance=_provenance(origin, dataset, fitted, place, time.perf_counter() - clock),
+        flags=(
+            *weight_flags(origin, dataset.classes),
+            *inference_flags(predictor, fitted=fitted and available is not None),
+            *score_flags(scores, scoring.done, available),
+            *trimap_flags(bands),
+        ),
+    )
+
+
+def require_classes(dataset: Labeled) -> None:
+    """Raise `ScoreError` for a dataset without labels."""
+    if not dataset.classes:
+        raise ScoreError(
+            f"{dataset.name} has no labels to score against; 'erfscope datasets' lists those with classes"
+        )
+
+
+def _window(
+    mode: str, crop: SizePx | None, stride: SizePx | None, origin: ModelOrigin
+) -> tuple[SizePx | None, SizePx | None]:
+    if mode == "whole":
+        if crop is not None or stride is not None:
+            raise ScoreError("a window or its stride is given for whole images; add --mode slide")
+        return None, None
+    crop = crop or origin.training.crop_size
+    return crop, stride or (None if crop is None else usual_stride(crop))
+
+
+def _items(dataset: Labeled, fitted: bool, workers: int) -> Iterator[Sample | SkippedImage]:
+    if isinstance(dataset, PluggedDataset):
+        return iter(dataset)
+    return stream(dataset if fitted else at_native_size(dataset), workers=workers)
+
+
+def _score(
+    item: Sample | SkippedImage,
+    scoring: Scoring,
+    predictor: Predictor,
+    device: torch.device,
+    precision: torch.dtype,
+) -> None:
+    if isinstance(item, SkippedImage):
+        return scoring.skip(item.name, item.reason)
+    if item.label is None:
+        return scoring.skip(item.name, "it has no label")
+    if item.label.shape != item.image.shape[1:]:
+        sizes = ("×".join(map(str, tensor.shape[-2:])) for tensor in (item.label, item.image))
+        return scoring.skip(item.name, "its label is {} px, its image {}".format(*sizes))
+    scores = predictor.scores(item.image.to(device, precision))
+    _check_classes(len(scores), scoring.classes)
+    if not bool(torch.isfinite(scores).all()):
+        return scoring.skip(item.name, "the network's output is not finite")
+    return scoring.add(item, predictor.choose(scores))
+
+
+def _check_classes(given: int, classes: Sequence[str]) -> None:
+    if given != len(classes) and (given, len(classes)) != (1, 2):
+        raise ScoreError(
+            f"the network has {given} classes, the dataset {len(classes)} ({', '.join(classes[:3])}, …); "
+            "score it on the dataset that it was trained on"
+        )
+
+
+def _origin(model: nn.Module) -> ModelOrigin:
+    origin = getattr(model, "origin", None)
+    if isinstance(origin, ModelOrigin):
+        return origin
+    return ModelOrigin(type(model).__name__, {}, WeightsReport("as given"))
+
+
+def _provenance(
+    origin: ModelOrigin, dataset: Labeled, fitted: bool, device: torch.device, seconds: float
+) -> dict[str, Any]:
+    unfitted = isinstance(dataset, ImageDataset) and not fitted
+    described = at_native_size(dataset) if unfitted and isinstance(dataset, ImageDataset) else dataset
+    return {
+        "command": shlex.join(sys.argv),
+        "versions": {name: version(name) for name in ("erfscope", "torch")},
+        "network": {
+            "name": origin.name,
+            "options": dict(origin.options),
+            "trained_with": dict(origin.trained_with),
+            "training": origin.training.summary(),
+        },
+        "weights": origin.weights.summary(),
+        "dataset": described.describe(),
+        "device": str(device),
+        "seconds": seconds,
+    }

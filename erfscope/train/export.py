@@ -1,0 +1,53 @@
+"""Writes trained weights as safetensors that say what network they are of; `checkpoints` reads them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from erfscope.checkpoints.formats.trained import KEY
+from erfscope.datasets import ImageDataset
+from erfscope.store.replace import replacing
+from erfscope.train.recipes.fields import plain
+from erfscope.train.recipes.recipe import Recipe
+from erfscope.zoo.description import NetworkDescription
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """What every file of weights of a run says of itself.
+
+    Attributes
+    ----------
+    name
+        Of the network in the catalog.
+    """
+
+    name: str
+    description: NetworkDescription
+    recipe: Recipe
+    dataset: ImageDataset
+
+    def metadata(self, **facts: Any) -> dict[str, str]:
+        """Return the header: JSON under one name, as `checkpoints.formats.trained` reads it."""
+        told = {
+            "name": self.name,
+            "network": self.description.summary(),
+            "classes": list(self.dataset.classes),
+            "mean": list(self.dataset.mean),
+            "std": list(self.dataset.std),
+            "crop_size": list(self.recipe.data.size),
+            "recipe": plain(self.recipe),
+            **facts,
+        }
+        return {"format": "pt", KEY: json.dumps(told)}
+
+    def write(self, path: Path, state: dict[str, torch.Tensor], **facts: Any) -> None:
+        """Write a state dict, complete or not at all; `facts`, such as the iteration, go into the header."""
+        # Of channels-last memory, which safetensors doesn't know.
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        with replacing(path) as temporary:  # written here, for safetensors' own files are their owner's alone
+            temporary.write_bytes(save(tensors, metadata=self.metadata(**facts)))

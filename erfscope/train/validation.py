@@ -1,0 +1,69 @@
+"""Scores the network on the validation images while it is trained; each process takes its share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from erfscope.datasets import ImageDataset
+from erfscope.records.scores import Scores
+from erfscope.scores.evaluate import evaluate
+from erfscope.train.distributed import World
+from erfscope.train.recipes.recipe import Recipe
+
+
+class StoppedError(Exception):
+    """A signal came while images were scored."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How to score.
+
+    Attributes
+    ----------
+    dataset
+        The validation images, normalized as in training.
+    stopped
+        Whether a signal came; then scoring ends, where this process is alone.
+    """
+
+    recipe: Recipe
+    dataset: ImageDataset
+    world: World
+    stopped: Callable[[], bool]
+
+    def scores(self, network: nn.Module) -> Scores | None:
+        """Return the scores over all images, the same in every process; None if a signal came."""
+        try:
+            matrix = self._share(network)
+        except StoppedError:
+            return None
+        self.world.sum(matrix)
+        return Scores.from_confusion(matrix.cpu().numpy(), self.dataset.classes)
+
+    def _share(self, network: nn.Module) -> torch.Tensor:
+        world, plan = self.world, self.recipe.validation
+        chosen = self.dataset.chosen[world.rank :: world.size]
+        classes = len(self.dataset.classes)
+        if not chosen:
+            return torch.zeros(classes, classes, dtype=torch.int64, device=world.device)
+        slides = plan.mode == "slide"
+        evaluation = evaluate(
+            network,
+            replace(self.dataset, chosen=chosen),
+            fitted=self.recipe.augment.fit == "resize",
+            mode=plan.mode,
+            crop=self.recipe.data.size if slides else None,
+            stride=(plan.stride, plan.stride) if slides and plan.stride else None,
+            device=str(world.device),
+            workers=self.recipe.run.workers,
+            progress=self._watch,
+        )
+        return torch.from_numpy(np.asarray(evaluation.confusion, np.int64)).to(world.device)
+
+    def _watch(self, done: int, skipped: int) -> None:
+        if self.world.size == 1 and self.stopped():
+            raise StoppedError

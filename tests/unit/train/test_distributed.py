@@ -1,0 +1,102 @@
+"""Processes: how they share cores, how batch norm spans them; two at once are in `integration`."""
+
+import pytest
+import torch
+from torch import distributed, nn
+
+from erfscope.errors import ComputeError, TrainError
+from erfscope.train.distributed import World, open_world, synchronize_norms
+from erfscope.train.network.sync_norm import GatheredBatchNorm
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def alone():
+    """A group of one process."""
+    distributed.init_process_group("gloo", rank=0, world_size=1, store=distributed.HashStore())
+    yield
+    distributed.destroy_process_group()
+
+
+def norms(**options):
+    torch.manual_seed(0)
+    plain = nn.BatchNorm2d(4, **options).double()
+    if plain.affine:
+        nn.init.normal_(plain.weight)
+        nn.init.normal_(plain.bias)
+    gathered = GatheredBatchNorm(4, **options).double()
+    gathered.load_state_dict(plain.state_dict())
+    return plain, gathered
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"affine": False}, {"momentum": None}, {"eps": 0.1, "momentum": 0.3}]
+)
+def test_a_norm_over_one_process_is_torchs(alone, options):
+    plain, gathered = norms(**options)
+    for step in range(3):
+        images = torch.randn(3, 4, 5, 6, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
+        inputs = images.clone().requires_grad_(), images.clone().requires_grad_()
+        outputs = plain(inputs[0]), gathered(inputs[1])
+        assert torch.allclose(*outputs, atol=1e-12)
+        for output in outputs:
+            (output**3).sum().backward()
+        assert torch.allclose(inputs[0].grad, inputs[1].grad, atol=1e-10)
+    for one, other in zip(plain.state_dict().values(), gathered.state_dict().values(), strict=True):
+        assert torch.allclose(one, other, atol=1e-12)
+    for one, other in zip(plain.parameters(), gathered.parameters(), strict=True):
+        assert torch.allclose(one.grad, other.grad, atol=1e-10)
+    assert torch.allclose(plain.eval()(images), gathered.eval()(images), atol=1e-12)
+
+
+def test_sums_of_bfloat16_are_taken_in_float32(alone):
+    images = 100 + torch.randn(4, 4, 64, 64).bfloat16()
+    output = GatheredBatchNorm(4)(images)
+    assert output.dtype == torch.bfloat16
+    assert abs(float(output.detach().float().mean())) < 0.05
+
+
+def test_norms_are_replaced_under_their_names():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.LayerNorm(4))
+    names = list(model.state_dict())
+    assert synchronize_norms(model, World(CPU))[1].__class__ is nn.BatchNorm2d
+    synchronize_norms(model, World(CPU, rank=0, size=2, local_size=2))
+    assert isinstance(model[1], GatheredBatchNorm)
+    assert list(model.state_dict()) == names
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes", "asked", "expected"),
+    [
+        (8, 1, None, (2, 6)),
+        (8, 2, None, (1, 3)),
+        (2, 2, None, (0, 1)),
+        (2, 2, 1, (0, 1)),
+        (8, 2, 4, (2, 2)),
+        (1, 4, None, (0, 1)),
+    ],
+)
+def test_processes_share_the_cores(cores, processes, asked, expected, monkeypatch):
+    monkeypatch.setattr("erfscope.engine.device.available_cores", lambda: cores)
+    assert World(CPU, size=processes, local_size=processes).share_cores(asked) == expected
+
+
+def test_without_torchrun_there_is_one_process(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    with open_world("cpu") as world:
+        assert world == World(CPU)
+        assert world.leads
+        assert not world.any(False)
+        assert world.sum(torch.ones(2)).tolist() == [1, 1]
+    with pytest.raises(ComputeError), open_world("tpu"):
+        pass
+
+
+def test_what_the_first_process_does_may_fail(alone):
+    def fail():
+        raise TrainError("no")
+
+    with pytest.raises(TrainError, match="no"):
+        World(CPU).lead(fail)
+    World(CPU, rank=1, size=1).lead(fail)  # not its task

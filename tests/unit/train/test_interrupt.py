@@ -1,0 +1,43 @@
+"""Signals set a mark; a second Ctrl-C ends at once; elsewhere than in the main thread none arrive."""
+
+import os
+import signal
+from threading import Thread
+
+import pytest
+
+from erfscope.train.interrupt import stoppable
+
+
+def test_a_signal_sets_a_mark():
+    before = signal.getsignal(signal.SIGTERM)
+    with stoppable() as stop:
+        assert not stop
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop
+        assert stop.name == "SIGTERM"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    with stoppable() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.name == "SIGINT"
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_in_another_thread_handlers_stay():
+    found = []
+
+    def enter():
+        with stoppable() as stop:
+            found.append(bool(stop))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert found == [False]
+    assert signal.getsignal(signal.SIGTERM) is before
