@@ -44,6 +44,7 @@ def test_state_dict_loads_and_logits_agree(pair, suffix, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("pair", [(name, "resnet50") for name in PAIRS], ids=str, indirect=True)
 def test_maps_agree(pair, tmp_path):
     name, backbone, theirs = pair
     torch.save({"model": theirs.state_dict()}, tmp_path / "nested.pth")

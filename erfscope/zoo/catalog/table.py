@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -153,20 +154,22 @@ def summarize(network: NetworkDescription) -> dict[str, Any]:
 
 def list_networks() -> list[dict[str, Any]]:
     """Return every entry with its defaults, its number of parameters and its multiply-adds, JSON-able."""
-    rows = []
-    for name, entry in CATALOG.items():
-        network = describe_network(name)
-        size = {
-            "parameters": sum(parameter.numel() for parameter in build_skeleton(network).parameters()),
-            "multiply_adds": count_multiply_adds(network),
-        }
-        rows.append(
-            {"name": name, "title": entry.title, "paper": entry.paper}
-            | size
-            | summarize(network)
-            | {"options": list(entry.options)}
-        )
-    return rows
+    return [
+        {"name": name, "title": entry.title, "paper": entry.paper}
+        | _count(name)
+        | summarize(describe_network(name))
+        | {"options": list(entry.options)}
+        for name, entry in CATALOG.items()
+    ]
+
+
+@cache
+def _count(name: str) -> dict[str, int]:
+    network = describe_network(name)
+    return {
+        "parameters": sum(parameter.numel() for parameter in build_skeleton(network).parameters()),
+        "multiply_adds": count_multiply_adds(network),
+    }
 
 
 def count_multiply_adds(network: NetworkDescription) -> int:
