@@ -42,7 +42,7 @@ def render_sweep(document: Mapping[str, Any], rows: Sequence[SweepRow], figures:
             caption="Scores by base rate; r* is the study's guideline for this crop.",
         ),
     ]
-    pictures += [inline(figure, alt=_TRAINING, caption=f"{_TRAINING}.") for figure in training]
+    pictures += [inline(figure, alt=_TRAINING, caption=f"{_TRAINING}.", wide=True) for figure in training]
     tables = [Table("", _HEADER, tuple(_cells(row) for row in rows), (_NOTE,))]
     if any(row.untrained for row in rows):
         moved = tuple(_moved(row) for row in rows if row.untrained)
@@ -79,8 +79,8 @@ def sentences(rows: Sequence[SweepRow], agreement: Mapping[str, Any]) -> list[st
         most = percent(agreement["largest_relative_error"], sign=False)
         line = ""
         if agreement["slope"] is not None:
-            slope = with_error(agreement["slope"], agreement["slope_stderr"], "")
-            line = f"; the line through them has a slope of {slope}, R² {agreement['r_squared']:.4f}"
+            slope = f"{agreement['slope']:.4f} ± {agreement['slope_stderr']:.4f}"
+            line = f"; the line through them has a slope of {slope}, R² {agreement['r_squared']:.5f}"
         found.append(
             f"Measured and predicted fields of view differ by at most {most}, in the maps that the star fits "
             f"({agreement['points']} of {len(rows)}){line}."
