@@ -118,29 +118,35 @@ def planned_runs(plan: SweepPlan) -> Iterator[PlannedRun]:
     NetworkError
         The network has no atrous rates, or can't have these.
     """
-    for seed in range(plan.seeds):
-        run = replace(plan.recipe.run, seed=plan.recipe.run.seed + seed)
-        for stride in plan.output_strides:
-            recipe = replace(plan.recipe, run=run)
-            if stride is not None:
-                recipe = replace(recipe, network=replace(recipe.network, output_stride=stride))
-            at = "" if stride is None else f"stride{stride}-"
-            if plan.baseline is not None:
-                yield PlannedRun(f"{at}baseline-seed{run.seed}", _as_baseline(recipe, plan.baseline), None)
-            for base in plan.base_rates:
-                network = replace(recipe.network, rates=_rates(recipe, base))
-                name = f"{at}rate{base}-seed{run.seed}"
-                yield PlannedRun(name, replace(recipe, network=network), base)
+    cases = [case for stride in plan.output_strides for case in _cases(plan, stride)]
+    for seed in range(plan.recipe.run.seed, plan.recipe.run.seed + plan.seeds):
+        for case in cases:
+            run = replace(case.recipe.run, seed=seed)
+            yield replace(case, name=f"{case.name}-seed{seed}", recipe=replace(case.recipe, run=run))
 
 
-def _rates(recipe: Recipe, base: int) -> tuple[int, ...]:
+def _cases(plan: SweepPlan, stride: int | None) -> Iterator[PlannedRun]:
+    """Yield what every seed does at an output stride; the network is built once to learn its rates."""
+    recipe, at = plan.recipe, ""
+    if stride is not None:
+        recipe = replace(recipe, network=replace(recipe.network, output_stride=stride))
+        at = f"stride{stride}-"
+    if plan.baseline is not None:
+        yield PlannedRun(f"{at}baseline", _as_baseline(recipe, plan.baseline), None)
+    multiples = _multiples(recipe)
+    for base in plan.base_rates:
+        network = replace(recipe.network, rates=tuple(base * multiple for multiple in multiples))
+        yield PlannedRun(f"{at}rate{base}", replace(recipe, network=network), base)
+
+
+def _multiples(recipe: Recipe) -> list[int]:
+    """Return the head's own rates in units of the first: 1, 2, 3 for ASPP."""
     own = _describe_rates(recipe)
     if not own:
         raise NetworkError(f"{recipe.network.model} has no atrous rates to sweep over; name one with ASPP")
-    multiples = [rate / own[0] for rate in own]
-    if any(multiple != int(multiple) for multiple in multiples):
+    if any(rate % own[0] for rate in own):
         raise NetworkError(f"{recipe.network.model}'s rates {list(own)} are no multiples of the first")
-    return tuple(base * int(multiple) for multiple in multiples)
+    return [rate // own[0] for rate in own]
 
 
 def _describe_rates(recipe: Recipe) -> tuple[int, ...] | None:
