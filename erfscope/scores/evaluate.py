@@ -18,7 +18,7 @@ from erfscope.engine.run import limited_threads
 from erfscope.errors import ScoreError
 from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.records.scores import Evaluation
-from erfscope.scores.flags import inference_flags, score_flags, trimap_flags, weight_flags
+from erfscope.scores.flags import inference_flags, mean_flags, score_flags, trimap_flags, weight_flags
 from erfscope.scores.inference import Inference, Predictor, SizePx, usual_stride
 from erfscope.scores.native import at_native_size
 from erfscope.scores.scoring import Scoring
@@ -122,6 +122,7 @@ def evaluate(
             *weight_flags(origin, dataset.classes),
             *inference_flags(predictor, fitted=fitted and available is not None),
             *score_flags(scores, scoring.done, available),
+            *mean_flags(scores),
             *trimap_flags(bands),
         ),
     )

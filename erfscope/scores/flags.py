@@ -50,7 +50,7 @@ def inference_flags(predictor: Predictor, *, fitted: bool) -> Iterator[str]:
 
 
 def score_flags(scores: Scores, images: int, available: int | None) -> Iterator[str]:
-    """Tell of few images (of those `available`, None for drawn ones) and of classes that means leave out."""
+    """Tell of few images (of those `available`, None for drawn ones) and of classes that never occur."""
     if available is not None and images < available:
         yield f"scored on {images} of {available} images"
     if images < MIN_IMAGES:
@@ -62,6 +62,10 @@ def score_flags(scores: Scores, images: int, available: int | None) -> Iterator[
             f"{_classes(scores.never_occurring)} without a labeled pixel: {predicted} predicted all the "
             f"same, which counts as an IoU of 0, {absent} left out of the means"
         )
+
+
+def mean_flags(scores: Scores) -> Iterator[str]:
+    """Tell of classes that the mean F1 and precision leave out; the mIoU counts them."""
     if scores.never_right:
         precision, f1 = (scores.mean_with_zeros(score) for score in ("precision", "f1"))
         yield (

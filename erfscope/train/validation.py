@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from erfscope.datasets import ImageDataset
-from erfscope.records.scores import Scores
+from erfscope.engine.run import Progress
+from erfscope.records.scores import Evaluation, Scores
 from erfscope.scores.evaluate import evaluate
 from erfscope.train.distributed import World
 from erfscope.train.recipes.recipe import Recipe
@@ -45,25 +46,33 @@ class Validation:
         return Scores.from_confusion(matrix.cpu().numpy(), self.dataset.classes)
 
     def _share(self, network: nn.Module) -> torch.Tensor:
-        world, plan = self.world, self.recipe.validation
+        world = self.world
         chosen = self.dataset.chosen[world.rank :: world.size]
         classes = len(self.dataset.classes)
         if not chosen:
             return torch.zeros(classes, classes, dtype=torch.int64, device=world.device)
-        slides = plan.mode == "slide"
-        evaluation = evaluate(
-            network,
-            replace(self.dataset, chosen=chosen),
-            fitted=self.recipe.augment.fit == "resize",
-            mode=plan.mode,
-            crop=self.recipe.data.size if slides else None,
-            stride=(plan.stride, plan.stride) if slides and plan.stride else None,
-            device=str(world.device),
-            workers=self.recipe.run.workers,
-            progress=self._watch,
-        )
+        images = replace(self.dataset, chosen=chosen)
+        evaluation = score(network, images, self.recipe, device=str(world.device), progress=self._watch)
         return torch.from_numpy(np.asarray(evaluation.confusion, np.int64)).to(world.device)
 
     def _watch(self, done: int, skipped: int) -> None:
         if self.world.size == 1 and self.stopped():
             raise StoppedError
+
+
+def score(
+    network: nn.Module, images: ImageDataset, recipe: Recipe, *, device: str, progress: Progress
+) -> Evaluation:
+    """Score a network as its recipe says."""
+    plan, slides = recipe.validation, recipe.validation.mode == "slide"
+    return evaluate(
+        network,
+        images,
+        fitted=recipe.augment.fit == "resize",
+        mode=plan.mode,
+        crop=recipe.data.size if slides else None,
+        stride=(plan.stride, plan.stride) if slides and plan.stride else None,
+        device=device,
+        workers=recipe.run.workers,
+        progress=progress,
+    )

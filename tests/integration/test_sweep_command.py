@@ -29,6 +29,7 @@ def test_a_sweep_is_resumed_extended_and_read_again(run, here):
     }  # fmt: skip
     assert set(first.json["agreement"]) == {"trained", "untrained"}
     assert 0 <= rows[0]["miou"] <= 1
+    assert not [flag for row in rows for flag in row["flags"] if "F1" in flag]  # the table has none
     assert rows[0]["recommended_rate"] == (97 - 32) / (6 * 8)  # of the crop, not of the larger map
     loaded = run("inspect", rows[1]["checkpoint"], "--json").json
     assert (loaded["network"], loaded["rates"]) == ("deeplabv3", [2, 4, 6])

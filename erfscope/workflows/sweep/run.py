@@ -13,13 +13,15 @@ from erfscope.engine.run import Progress
 from erfscope.errors import ComputeError, TrainError
 from erfscope.measure.lattice.cells import reach
 from erfscope.records.erf_map import ErfMap
+from erfscope.records.scores import Evaluation
 from erfscope.records.sweep import SweepRun
-from erfscope.scores.evaluate import evaluate
+from erfscope.scores.flags import mean_flags
 from erfscope.store.replace import replacing
 from erfscope.store.write import write_map
 from erfscope.train.assemble import open_images
 from erfscope.train.loop import LAST, LAST_STATE, Show
 from erfscope.train.recipes.recipe import Recipe
+from erfscope.train.validation import score
 from erfscope.workflows.compute import compute_erf
 from erfscope.workflows.measurements import measure_extent, measure_star
 from erfscope.workflows.predict import predict_fov
@@ -86,6 +88,7 @@ class Runner:
         trained = self._train(recipe, folder, name)
         model = load_model(str(folder / LAST))
         scored = self._score(model, recipe, name)
+        scores = scored.summary()
         erf = self._compute(model, recipe, folder / ERF, f"{name}: map")
         measured = _measure(erf)
         done = SweepRun(
@@ -93,15 +96,15 @@ class Runner:
             rates=recipe.network.rates or (),
             output_stride=recipe.network.output_stride,
             seed=recipe.run.seed,
-            miou=scored["miou"],
-            miou_image_stderr=scored["miou_stderr"],
+            miou=scores["miou"],
+            miou_image_stderr=scores["miou_stderr"],
             star=measured["star"],
             prediction=_predict(model, recipe.data.size),
             side95_px=measured["side95_px"],
             checkpoint=str(folder / LAST),
             erf=str(folder / ERF),
             untrained=self._measure_untrained(recipe, folder, name) if self.plan.untrained else {},
-            flags=(*trained["flags"], *scored["flags"], *_flags(measured["star"])),
+            flags=(*trained["flags"], *_miou_flags(scored), *_flags(measured["star"])),
         )
         with replacing(folder / RESULT) as temporary:
             temporary.write_text(json.dumps(done.summary(), indent=1), encoding="utf-8")
@@ -123,22 +126,10 @@ class Runner:
             raise InterruptedSweepError
         return document
 
-    def _score(self, model: Network, recipe: Recipe, name: str) -> Mapping[str, Any]:
+    def _score(self, model: Network, recipe: Recipe, name: str) -> Evaluation:
         images = open_images(recipe, recipe.data.val_split, recipe.data.val_images)
-        plan, slides = recipe.validation, recipe.validation.mode == "slide"
         with self.displays.images(f"{name}: scores", len(images)) as progress:
-            evaluation = evaluate(
-                model,
-                images,
-                fitted=recipe.augment.fit == "resize",
-                mode=plan.mode,
-                crop=recipe.data.size if slides else None,
-                stride=(plan.stride, plan.stride) if slides and plan.stride else None,
-                device=self.device,
-                workers=recipe.run.workers,
-                progress=progress,
-            )
-        return evaluation.summary()
+            return score(model, images, recipe, device=self.device, progress=progress)
 
     def _compute(self, model: Network, recipe: Recipe, path: Path, label: str) -> ErfMap:
         data = recipe.data
@@ -175,6 +166,12 @@ class Runner:
         )
         erf = self._compute(model, recipe, folder / UNTRAINED, f"{name}: map before training")
         return {"erf": str(folder / UNTRAINED), **_measure(erf)}
+
+
+def _miou_flags(scored: Evaluation) -> tuple[str, ...]:
+    """Leave out what concerns other means than the mIoU, the only one in the table."""
+    others = set(mean_flags(scored.scores))
+    return tuple(flag for flag in scored.flags if flag not in others)
 
 
 def _predict(model: Network, crop: tuple[int, int]) -> dict[str, Any]:
