@@ -109,11 +109,11 @@ def _document(
         "advice": advise(predicted, held, _crop(erf, crop)).summary(),
         "flags": [
             *(f"map: {flag}" for flag in _map_flags(erf)),
-            *(f"star: {flag}" for flag in star.flags),
-            *(f"Gaussian: {flag}" for flag in fit.flags),
+            *(f"star: {flag}" for flag in star.flags if flag not in erf.flags),
+            *(f"Gaussian: {flag}" for flag in fit.flags if flag not in erf.flags),
             *(f"pattern: {flag}" for flag in pattern.flags),
             # That the logarithm depends on the scale holds for every map: a table's note says so.
-            *(f"extent: {flag}" for flag in extent.flags if flag != SCALE_FLAG),
+            *(f"extent: {flag}" for flag in extent.flags if flag not in (SCALE_FLAG, *erf.flags)),
             *(f"prediction: {flag}" for flag in predicted.get("flags") or ()),
         ],
     }
@@ -175,7 +175,7 @@ def _crop(erf: ErfMap, given: int | None) -> Crop:
 def _map_flags(erf: ErfMap) -> list[str]:
     """Say what must be known of weights and images before any number is used."""
     weights = erf.provenance.get("weights") or {}
-    flags = []
+    flags = list(erf.flags)
     if weights.get("source") == "random":
         flags.append("random weights: it shows the network's structure, nothing that was learnt")
     elif weights.get("missing"):

@@ -17,7 +17,8 @@ STAR_RESIDUALS = "the residual keeps the blobs of a star or grid: a Gaussian say
 
 def measure_star(erf: ErfMap) -> StarMeasurement:
     """Find the star in a map and measure its arms; see `measure.star.measure_star`."""
-    return star.measure_star(erf.erf, erf.origin, erf.replicates, images_per_group=images_per_group(erf))
+    found = star.measure_star(erf.erf, erf.origin, erf.replicates, images_per_group=images_per_group(erf))
+    return replace(found, flags=(*erf.flags, *found.flags))
 
 
 def fit_gaussian(erf: ErfMap, model: str = "auto", *, with_offset: bool = True) -> GaussianFit:
@@ -29,9 +30,10 @@ def fit_gaussian(erf: ErfMap, model: str = "auto", *, with_offset: bool = True) 
     fit = gaussian.fit_gaussian(
         erf.erf, erf.origin, model, erf.replicates, with_offset=with_offset, images_per_group=sizes
     )
+    flags = (*erf.flags, *fit.flags)
     if fit.r_squared_smoothed < NO_STAR_FROM and star.measure_star(erf.erf, erf.origin).pattern != "none":
-        return replace(fit, flags=(*fit.flags, STAR_RESIDUALS))
-    return fit
+        flags = (*flags, STAR_RESIDUALS)
+    return replace(fit, flags=flags)
 
 
 def measure_extent(erf: ErfMap) -> Extent:
@@ -39,7 +41,8 @@ def measure_extent(erf: ErfMap) -> Extent:
     found = extent.measure_extent(
         erf.erf, erf.origin, erf.replicates, images=erf.images, images_per_group=images_per_group(erf)
     )
-    return replace(found, images=mass_statistics(erf), flags=(*found.flags, *mass_flags(erf)))
+    flags = (*erf.flags, *found.flags, *mass_flags(erf))
+    return replace(found, images=mass_statistics(erf), flags=flags)
 
 
 def mass_statistics(erf: ErfMap) -> MassStatistics | None:
