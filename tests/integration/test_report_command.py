@@ -115,7 +115,7 @@ def test_links_lead_somewhere_and_images_have_words(both):
     assert links == ["#map-1", "#map-2"]
     assert {link[1:] for link in links} <= names
     images = both.page.all("img")
-    assert len(images) == 2 * 5  # map and profiles on two scales, and the residual
+    assert len(images) == 2 * 6  # map and profiles on two scales, the residual, and the error
     assert all(len(each["alt"]) > 20 for each in images)
     switch = both.page.all("input")
     assert {(each["type"], each["name"]) for each in switch} == {("radio", "scale")}
