@@ -1,4 +1,21 @@
-"""When a map has enough images: its sampling error, at which numbers of images to look, and when to stop."""
+"""When a map has enough images: its sampling error, at which numbers of images to look, and when to stop.
+
+A run that stops by itself stops where its error happens to look small; and the jackknife's error of images
+of unlike masses is too small anyway. What both come to was measured on simulated stars (97×97 px, 16 groups,
+logarithms of the masses normal with deviation s, 1500 runs of each kind, stopped at 3 to 30 %), against
+the map of infinitely many images:
+
+| s | effective images of 100 | truth over report at the stop | at a fixed number | truth over `until` |
+|---|---|---|---|---|
+| 0.06 | 99.6 | 1.02 | 1.02 | 0.87 |
+| 0.5 | 78 | 1.06–1.09 | 1.02–1.03 | 0.86–0.90 |
+| 1 | 37 | 1.16–1.18 | 1.06–1.16 | 0.94–0.96 |
+| 1.5 | 11 | 1.2–1.3 | 1.2–1.6 | 0.95–1.08 |
+
+The truth is the root mean square over the runs. Since two checks in a row must agree, it lies below `until`
+all the same, but for the last row. Of single maps 0, 3, 7 and 11 % were off by more than twice the reported
+error. Where the arms alone decided when to stop, ring distances scattered by 0.9 to 1.1 times their error.
+"""
 
 from collections.abc import Sequence
 
@@ -18,6 +35,13 @@ STEP = 1.25  # from one check to the next
 IN_A_ROW = 2  # checks that must be satisfied
 DIAMETER_PER_SIGMA = 4.0  # of a Gaussian's effective diameter
 SAMPLES_PER_SIGMA = 2.0
+
+#: What must be known of a map that was stopped.
+STOPPED_FLAG = (
+    "stopped by --until, where errors happen to look small: the true error exceeds the reported one by 2 % "
+    "where images weigh alike, 8 % if their effective number is three quarters of their number, 17 % at a "
+    "third, 30 % at a tenth"
+)
 
 
 def next_check(images: int) -> int:
