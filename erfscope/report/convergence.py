@@ -50,7 +50,7 @@ def say_images(check: ErrorCheck, needed: int | None) -> str:
     if needed is None or not check.map_error:
         return f"With {images} the map's error can't be told."
     known = f"With {images} the map is known to {percent(check.map_error, sign=False)}"
-    return f"{known}; {GOAL:.0%} takes about {_rounded(needed):,} images like these."
+    return f"{known}; {_percent(GOAL)} takes about {_rounded(needed):,} images like these."
 
 
 def _rounded(count: int) -> int:
@@ -76,7 +76,7 @@ def _draw_line(axes: Axes, last: ErrorCheck) -> None:
     label = "the same, as n$^{-1/2}$ goes on"
     axes.plot(images, errors, color=MAP, linestyle="--", linewidth=1.0, label=label)
     if goal < FARTHEST * last.images:
-        axes.plot(goal, GOAL, "o", color=MAP, fillstyle="none", markersize=9, label=f"{GOAL:.0%}")
+        axes.plot(goal, GOAL, "o", color=MAP, fillstyle="none", markersize=9, label=_percent(GOAL))
 
 
 def _finish(axes: Axes) -> None:
