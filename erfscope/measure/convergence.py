@@ -14,7 +14,10 @@ the map of infinitely many images:
 
 The truth is the root mean square over the runs. Since two checks in a row must agree, it lies below `until`
 all the same, but for the last row. Of single maps 0, 3, 7 and 11 % were off by more than twice the reported
-error. Where the arms alone decided when to stop, ring distances scattered by 0.9 to 1.1 times their error.
+error. With the gradient maps of real networks in place of simulated ones the truth at the stop was 1.02 times
+the report (untrained FCN, trained DeepLabV3: effective number above 98 %) and 1.05 times (untrained
+NonLocalNet: 74 %). Where the arms alone decided when to stop, ring distances scattered by 0.9 to 1.1 times
+their error.
 """
 
 from collections.abc import Sequence
@@ -142,11 +145,9 @@ def width_of_detail(sample: Sample) -> float:
     return float(max(1.0, FWHM_PER_SIGMA * np.nanmin(sigmas)))
 
 
-def images_needed(check: ErrorCheck, error: float) -> int | None:
-    """Return how many images like these would bring a map's error to `error`: it falls with n^-1/2."""
-    if check.map_error is None:
-        return None
-    return int(np.ceil(check.images * (check.map_error / error) ** 2))
+def images_needed(images: int, error: float, goal: float) -> int:
+    """Return how many images bring a map's error to `goal` if so many have `error`: it falls with n^-1/2."""
+    return int(np.ceil(images * (error / goal) ** 2))
 
 
 def _smoothing(side: int, sigma: float) -> FloatArray:

@@ -44,12 +44,9 @@ def draw_convergence(checks: Sequence[ErrorCheck], *, until: float | None, title
     return figure
 
 
-def say_images(check: ErrorCheck, needed: int | None) -> str:
-    """Say how well a map is known, and with how many images it would be (or was) known to 1 %."""
-    images = f"{check.images:,} images"
-    if needed is None or not check.map_error:
-        return f"With {images} the map's error can't be told."
-    known = f"With {images} the map is known to {percent(check.map_error, sign=False)}"
+def say_images(images: int, error: float, needed: int) -> str:
+    """Say how well a map of so many images is known, and with how many it would be (or was) known to 1 %."""
+    known = f"With {images:,} images the map is known to {percent(error, sign=False)}"
     return f"{known}; {_percent(GOAL)} takes about {_rounded(needed):,} images like these."
 
 

@@ -169,13 +169,14 @@ def _convergence(erf: ErfMap, checks: Sequence[ErrorCheck]) -> dict[str, Any] | 
     if not checks:
         return None
     recorded, last = recorded_convergence(erf), checks[-1]
-    needed = {f"{error:g}": images_needed(last, error) for error in ERRORS}
+    known = last.map_error or 0.0  # all of them have one
+    needed = {f"{error:g}": images_needed(last.images, known, error) for error in ERRORS}
     return {
         "until": None if recorded is None else recorded.until,
         "converged": None if recorded is None else recorded.converged,
         "checks": [check.summary() for check in checks],
         "images_needed": needed,
-        "sentence": say_images(last, needed[f"{GOAL:g}"]),
+        "sentence": say_images(last.images, known, needed[f"{GOAL:g}"]),
     }
 
 

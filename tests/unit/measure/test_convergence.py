@@ -180,9 +180,8 @@ def test_two_checks_in_a_row_must_agree(checks, until, enough):
 
 
 def test_images_needed():
-    assert images_needed(SEEN, 0.01) == 400
-    assert images_needed(SEEN, 0.03) == 45
-    assert images_needed(replace(SEEN, map_error=None), 0.01) is None
+    assert images_needed(100, 0.02, 0.01) == 400
+    assert images_needed(100, 0.02, 0.03) == 45
 
 
 def test_the_error_falls_with_the_root_of_the_images():

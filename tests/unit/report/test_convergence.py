@@ -55,9 +55,8 @@ def test_a_map_without_a_star_that_was_to_stop():
 
 def test_in_a_sentence():
     said = "With 64 images the map is known to 2.00 %; 1 % takes about 260 images like these."
-    assert say_images(LAST, 256) == said
-    assert "1 % takes about 13,000 images" in say_images(LAST, 12_900)
-    assert say_images(replace(LAST, map_error=0.0), 0) == "With 64 images the map's error can't be told."
+    assert say_images(64, 0.02, 256) == said
+    assert "1 % takes about 13,000 images" in say_images(64, 0.142, 12_906)
 
 
 def document(*checks):
