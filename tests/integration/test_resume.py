@@ -310,7 +310,7 @@ def test_a_signal_within_the_imports():
     )
     ended = python("-c", during)
     assert ended.returncode == 75
-    assert ended.stderr == "erfscope: SIGUSR1 before anything was computed; the same command begins anew\n"
+    assert ended.stderr == "erfscope: SIGUSR1: ended at once; what was saved stays\n"
     assert ended.stdout == ""
 
 
