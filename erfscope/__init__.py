@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from erfscope.records.erf_map import ErfMap
     from erfscope.records.prediction import FovPrediction
     from erfscope.scores.evaluate import evaluate
+    from erfscope.store.merge import merge_maps
     from erfscope.theory import recommend_rate
     from erfscope.workflows.compare import compare_maps
-    from erfscope.workflows.compute import compute_erf
+    from erfscope.workflows.compute.compute import compute_erf
     from erfscope.workflows.maps import load_erf
     from erfscope.workflows.measurements import fit_gaussian, measure_extent, measure_star
     from erfscope.workflows.pattern import classify_pattern
@@ -41,6 +42,7 @@ __all__ = [
     "load_model",
     "measure_extent",
     "measure_star",
+    "merge_maps",
     "open_dataset",
     "predict_fov",
     "recommend_rate",
@@ -52,12 +54,13 @@ _ROOMS = {
     "FovPrediction": "erfscope.records.prediction",
     "classify_pattern": "erfscope.workflows.pattern",
     "compare_maps": "erfscope.workflows.compare",
-    "compute_erf": "erfscope.workflows.compute",
+    "compute_erf": "erfscope.workflows.compute.compute",
     "evaluate": "erfscope.scores.evaluate",
     "fit_gaussian": "erfscope.workflows.measurements",
     "load_erf": "erfscope.workflows.maps",
     "measure_extent": "erfscope.workflows.measurements",
     "measure_star": "erfscope.workflows.measurements",
+    "merge_maps": "erfscope.store.merge",
     "predict_fov": "erfscope.workflows.predict",
     "load_model": "erfscope.checkpoints.load",
     "open_dataset": "erfscope.datasets",

@@ -31,6 +31,51 @@ def torchrun_place() -> tuple[int, int, int, int] | None:
     return rank, local_rank, size, local_size
 
 
+def shard_place() -> tuple[int, int] | None:
+    """Return the number of this process among those that share a map, and how many they are.
+
+    As torchrun says, or SLURM: tasks of an array, times processes that srun started in each. None for a
+    process that stands alone.
+    """
+    place = torchrun_place()
+    if place is not None:
+        return place[0], place[2]
+    task, tasks = (_number(f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "COUNT"))
+    process, processes = _number("SLURM_PROCID"), _number("SLURM_STEP_NUM_TASKS")
+    if task is None and processes is None:
+        return None
+    first, step = _number("SLURM_ARRAY_TASK_MIN") or 0, _number("SLURM_ARRAY_TASK_STEP") or 1
+    array = 0 if task is None else (task - first) // step
+    each = processes or 1
+    return array * each + (process or 0 if processes else 0), (tasks or 1) * each
+
+
+def place_on_machine() -> tuple[int, int]:
+    """Return the number of this process among those started together on this machine, and theirs."""
+    place = torchrun_place()
+    if place is not None:
+        return place[1], place[3]
+    # "2(x3),1": two processes on each of the first three machines.
+    per_machine = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "").partition("(")[0].partition(",")[0]
+    return _number("SLURM_LOCALID") or 0, int(per_machine) if per_machine.isdecimal() else 1
+
+
+def granted_cores() -> int | None:
+    """Return how many of this machine's cores SLURM grants a job, or each of a job's processes; else None.
+
+    Not every cluster binds processes to theirs.
+    """
+    each = _number("SLURM_CPUS_PER_TASK")
+    if each is not None:
+        return each * place_on_machine()[1]
+    return _number("SLURM_CPUS_ON_NODE")
+
+
+def _number(name: str) -> int | None:
+    value = os.environ.get(name, "")
+    return int(value) if value.isdecimal() else None
+
+
 def make_cublas_repeatable() -> None:
     """Give cuBLAS the workspace with which it returns the same bits each time; before CUDA is first used."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts
-from erfscope.cli.parameters import BATCH, SETTING, SIZE, UNIT, network_options
+from erfscope.cli.parameters import BATCH, SETTING, SHARD_OR_AUTO, SIZE, UNIT, network_options
+from erfscope.interrupt import EXIT_RESUMABLE
 
 _EXISTING = click.Path(path_type=Path)
 
@@ -39,21 +40,45 @@ _EXISTING = click.Path(path_type=Path)
     "--replicates", type=click.IntRange(0), default=16, help="Image groups for error bars; 0: none."
 )
 @click.option("--max-skipped", type=click.FloatRange(0, 1), default=0.01, help="Share of broken images.")
+@click.option(
+    "--shard", type=SHARD_OR_AUTO, help="A part of the images: 0/4, 1/4, …; auto: as SLURM or torchrun says."
+)
+@click.option("--resume", is_flag=True, help="Go on with the map in the file; begin it if there is none.")
+@click.option(
+    "--snapshot-every", type=click.FloatRange(0), default=60.0, metavar="SECONDS", help="Keep what is done."
+)
+@click.option("--snapshot-images", type=click.IntRange(1), help="Keep it also after so many images.")
 @output_options
 def compute_command(output: Output, /, **options: Any) -> None:
     r"""Sum the ReLU-clipped input gradients of one unit over a dataset.
 
+    What is done is kept in the file all the time. Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 end a run within
+    seconds, with code 75, and the same command with --resume goes on.
+
     \b
     erfscope compute --model deeplabv3 --data cityscapes --root /data/cityscapes
-    erfscope compute --model deeplabv3_r50-d8_769x769_80k_cityscapes.pth --data cityscapes
-    erfscope compute --model deeplabv3 --backbone resnet18 --data synthetic-leaves --images 16
+    erfscope compute --model deeplabv3_r50-d8_769x769_80k_cityscapes.pth --data cityscapes --resume
+    erfscope compute --model deeplabv3 --backbone resnet18 --data synthetic-leaves --images 16 --shard 0/4
+    torchrun --nproc-per-node 2 -m erfscope compute --model deeplabv3 --data cityscapes
     """
-    from erfscope.workflows.compute_to_file import compute_to_file
+    from erfscope.workflows.compute.ranks import compute_share
+    from erfscope.workflows.compute.to_file import Display, Order
 
-    out: Path = options["out"]
+    out, shard = options.pop("out"), options.pop("shard")
     options["options"] = dict(options.pop("data_option")) or None
-    erf = compute_to_file(warn=output.warn, progress=output.progress, **options)
-    summary = {"out": str(out), **erf.summary()}
+    order = Order(
+        network=options.pop("network"),
+        data=options.pop("data"),
+        overwrite=options.pop("overwrite"),
+        resume=options.pop("resume"),
+        snapshot_seconds=options.pop("snapshot_every"),
+        snapshot_images=options.pop("snapshot_images"),
+        options=options,
+    )
+    out, erf = compute_share(order, out, shard, Display(output.warn, output.note, output.progress))
+    if erf is None:  # another process tells
+        return
+    summary = {"out": str(out), "interrupted": not erf.finished, **erf.summary()}
     for record in erf.skipped:
         output.warn(f"skipped {record.name}: {record.reason}")
 
@@ -78,9 +103,14 @@ def compute_command(output: Output, /, **options: Any) -> None:
                 f"{options['precision']} against float32 on {deviation['images']} images: sum "
                 f"{deviation['relative_sum']:+.1%}, L1 distance {deviation['relative_l1']:.1%}"
             )
-        output.note(f"Next: erfscope plot {out}")
+        if erf.is_whole:
+            output.note(f"Next: erfscope plot {out}")
 
     output.result(summary, table)
+    for flag in erf.flags:
+        output.note(flag)
+    if not erf.finished:
+        click.get_current_context().exit(EXIT_RESUMABLE)
 
 
 def _memory(peak: int | None) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from typing import NoReturn
 
@@ -10,9 +11,13 @@ import click
 from erfscope import __version__
 from erfscope.environment import wait_passively
 from erfscope.errors import ErfscopeError
+from erfscope.interrupt import EXIT_RESUMABLE, ending_at_once
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+
+#: Those that go on where a signal ended them.
+RESUMABLE = ("compute", "train", "sweep", "batch")
 
 #: Command → its module and its one-line help, so that `--help` imports none of them.
 COMMANDS = {
@@ -23,6 +28,7 @@ COMMANDS = {
     "pattern": ("erfscope.cli.pattern", "Say in one word what a map looks like."),
     "compare": ("erfscope.cli.compare", "Hold maps against each other, with significance."),
     "plot": ("erfscope.cli.plot", "Draw a map."),
+    "merge": ("erfscope.cli.merge", "Make one map of its shards."),
     "report": ("erfscope.cli.report", "Write one HTML file on maps: figures, tables, advice."),
     "inspect": ("erfscope.cli.inspect", "Tell what a map or a checkpoint holds."),
     "import": ("erfscope.cli.exchange", "Make a map of an array from another tool."),
@@ -78,12 +84,20 @@ def cli() -> None:
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, `sys.argv` by default.
 
-    Exits 0 done, 2 bad input, 75 interrupted but resumable (train), 130 interrupted; a bug keeps its
-    traceback and exits 1.
+    Exits 0 done, 2 bad input, 75 interrupted but resumable, 130 interrupted; a bug keeps its traceback and
+    exits 1.
     """
     wait_passively()
+    arguments = sys.argv[1:] if args is None else args
+    resumable = next((each for each in arguments if not each.startswith("-")), None) in RESUMABLE
+    # Before the slow imports, for a signal may come meanwhile.
+    with ending_at_once() if resumable else nullcontext():
+        _run(arguments, resumable=resumable)
+
+
+def _run(arguments: Sequence[str], *, resumable: bool) -> NoReturn:
     try:
-        code = cli.main(args, prog_name="erfscope", standalone_mode=False)
+        code = cli.main(arguments, prog_name="erfscope", standalone_mode=False)
     except ErfscopeError as error:
         _fail(str(error))
     except click.UsageError as error:
@@ -92,6 +106,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         _fail(error.format_message())
     except (click.Abort, KeyboardInterrupt):
+        if resumable:
+            click.echo("erfscope: ended at once; --resume goes on from what was saved", err=True)
+            sys.exit(EXIT_RESUMABLE)
         click.echo("erfscope: interrupted; nothing was written", err=True)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)

@@ -71,6 +71,16 @@ class ShardType(click.ParamType[Any]):
         return int(match[1]), int(match[2])
 
 
+class ShardOrAutoType(ShardType):
+    """`1/4` → (1, 4), or `auto`."""
+
+    name = "I/N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, or fail with what was expected."""
+        return value if value == "auto" else super().convert(value, param, ctx)
+
+
 class UnitType(click.ParamType[Any]):
     """`384,384` → (y, x); anything else is a layer's name."""
 
@@ -125,6 +135,7 @@ INTEGERS = IntegersType()
 NUMBERS = NumbersType()
 SIZE = SizeType()
 SHARD = ShardType()
+SHARD_OR_AUTO = ShardOrAutoType()
 UNIT = UnitType()
 SETTING = SettingType()
 

@@ -9,9 +9,9 @@ import click
 
 from erfscope.cli.output import Output, output_options, print_facts, print_table
 from erfscope.cli.parameters import INTEGERS, SHARD, SIZE
-from erfscope.cli.train import EXIT_RESUMABLE
 from erfscope.cli.train_progress import Display, training_progress
 from erfscope.cli.training_options import training_options
+from erfscope.interrupt import EXIT_RESUMABLE
 
 _PATH = click.Path(path_type=Path)
 

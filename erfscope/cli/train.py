@@ -9,8 +9,8 @@ from erfscope.cli.output import Output, output_options, print_facts, print_table
 from erfscope.cli.parameters import INTEGERS
 from erfscope.cli.train_progress import training_progress
 from erfscope.cli.training_options import training_options
+from erfscope.interrupt import EXIT_RESUMABLE
 
-EXIT_RESUMABLE = 75
 _PATH = click.Path(path_type=Path)
 
 

@@ -8,7 +8,7 @@ from erfscope.datasets.labels import IGNORE
 from erfscope.datasets.layout import Layout
 from erfscope.datasets.opening import open_dataset
 from erfscope.datasets.plugged import PluggedDataset
-from erfscope.datasets.streaming import SkippedImage, stream
+from erfscope.datasets.streaming import SkippedImage, every_nth, stream
 
 __all__ = [
     "FITS",
@@ -22,6 +22,7 @@ __all__ = [
     "Sample",
     "SkippedImage",
     "check_split",
+    "every_nth",
     "open_dataset",
     "stream",
 ]

@@ -1,7 +1,7 @@
 """A dataset that another package brings, by the entry-point group `erfscope.datasets`."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 
 from erfscope import plugins
 from erfscope.datasets.dataset import Sample
-from erfscope.datasets.streaming import SkippedImage
+from erfscope.datasets.streaming import SkippedImage, every_nth
 from erfscope.environment import dataset_root
 from erfscope.errors import DatasetError, ErfscopeError, ImageError
 
@@ -42,11 +42,26 @@ class PluggedDataset:
         return len(self.samples)
 
     def __iter__(self) -> Iterator[Sample | SkippedImage]:
-        """Yield the samples in order; of an indexed dataset, one that raises `ImageError` is skipped."""
+        """Yield the samples in order."""
+        return self.items(range(len(self)))
+
+    def items(self, places: Sequence[int]) -> Iterator[Sample | SkippedImage]:
+        """Yield the samples of these numbers; of an indexed dataset, one that raises `ImageError` is skipped.
+
+        Raises
+        ------
+        DatasetError
+            They are in another order than the dataset's own, in which alone it can be read.
+        """
         if not hasattr(self.samples, "__getitem__"):
-            yield from self.samples
+            if not isinstance(places, range):
+                raise DatasetError(
+                    f"{self.name} is a plug-in that can be read in its own order only; leave --until out, or "
+                    "give it a __getitem__"
+                )
+            yield from every_nth(self.samples, places)
             return
-        for index in range(len(self)):
+        for index in places:
             try:
                 yield self.samples[index]
             except ImageError as error:

@@ -3,8 +3,9 @@
 import os
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import parent_process
 from threading import Thread
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from erfscope.datasets.dataset import ImageDataset, Sample
 from erfscope.datasets.layout import Pixels
 from erfscope.errors import ImageError
+from erfscope.interrupt import SIGNALS
 
 T = TypeVar("T")
 
@@ -80,6 +82,12 @@ def stream(
         yield item if isinstance(item, SkippedImage) else dataset.to_sample(*item)
 
 
+def every_nth(items: Iterable[T], places: Sequence[int]) -> Iterator[T]:
+    """Yield the items of the given numbers, a range: of what can be read in its own order only."""
+    assert isinstance(places, range)
+    return islice(items, places.start, places.stop, places.step)
+
+
 def read_ahead(items: Dataset[T], order: Sequence[int], workers: int) -> Iterator[T]:
     """Return an iterator over a dataset's items in an order, as they are, read by so many processes.
 
@@ -107,8 +115,11 @@ def _as_is(item: Any) -> Any:
 
 
 def _attend_to_main(worker: int) -> None:
-    """Leave Ctrl-C, which reaches every process, to the main one, and end with it, also when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave signals, which batch systems and Ctrl-C send to every process, to the main one, and end with it,
+    also when it is killed.
+    """
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     Thread(target=_end_with_main, daemon=True).start()
 
 

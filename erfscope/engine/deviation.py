@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import nn
 
-from erfscope.datasets import Sample, SkippedImage
 from erfscope.engine.engines import Engine, choose_engine
 from erfscope.engine.plan import EnginePlan
-from erfscope.engine.run import accumulate
+from erfscope.engine.run import Sums, accumulate, check_sums
+from erfscope.engine.walk import Step
 from erfscope.errors import ComputeError
 
 IMAGES = 4
@@ -20,7 +21,7 @@ def measure_deviation(
     plan: EnginePlan,
     engine: Engine,
     wanted: str,
-    images: Sequence[Sample | SkippedImage],
+    steps: Sequence[Step],
 ) -> dict[str, Any] | None:
     """Compute the first images in both precisions.
 
@@ -42,16 +43,9 @@ def measure_deviation(
     maps = []
     try:
         for chosen_plan, chosen in ((plan, engine), choose_engine(model, exact, wanted)):
-            sums = accumulate(
-                chosen,
-                chosen_plan,
-                images,
-                [0] * len(images),
-                replicates=0,
-                max_skipped=1.0,
-                total=len(images),
-                progress=lambda done, skipped: None,
-            )
+            sums = Sums.zeros(plan.size, 0, torch.device(plan.device))
+            accumulate(chosen, chosen_plan, iter(steps), sums)
+            check_sums(sums, max_skipped=1.0, total=len(steps))
             maps.append(sums.erf)
     except ComputeError:
         return None

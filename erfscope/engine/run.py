@@ -1,11 +1,15 @@
 """The dull loop: images in, sums out."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from erfscope.datasets import Sample, SkippedImage
 from erfscope.engine.engines import Engine, GradientFunction
@@ -13,18 +17,19 @@ from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.memory import kept_memory, told_when_it_ends
 from erfscope.engine.plan import EnginePlan
 from erfscope.engine.precision import PRECISIONS
+from erfscope.engine.walk import Step
 from erfscope.errors import ComputeError
-from erfscope.records.erf_map import ImageRecord
+from erfscope.records.erf_map import ErfMap, ImageRecord
 
 Progress = Callable[[int, int], None]
-Item = tuple[Sample | SkippedImage, int]
 
 
 @dataclass
 class Sums:
     """What a run adds up, in float64 on the plan's device.
 
-    `erf`, `signed`, `square` are (H, W) and `replicates` (G, H, W), as in `records.ErfMap`.
+    `erf`, `signed`, `square` are (H, W) and `replicates` (G, H, W), as in `records.ErfMap`. Whoever holds
+    `whole`, in whichever thread, sees no batch added by half.
     """
 
     erf: torch.Tensor
@@ -33,6 +38,7 @@ class Sums:
     replicates: torch.Tensor
     records: list[ImageRecord] = field(default_factory=list)
     done: int = 0
+    whole: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def zeros(cls, size: tuple[int, int], groups: int, device: torch.device) -> "Sums":
@@ -43,91 +49,103 @@ class Sums:
 
         return cls(empty(*size), empty(*size), empty(*size), empty(groups, *size))
 
+    @classmethod
+    def resumed(cls, erf: ErfMap, device: torch.device) -> "Sums":
+        """Return the sums as an unfinished map kept them, bit for bit."""
+
+        def kept(array: NDArray[np.floating] | None) -> torch.Tensor:
+            values = np.zeros((0, *erf.size)) if array is None else array
+            return torch.tensor(values, dtype=torch.float64, device=device)
+
+        sums = (kept(erf.erf), kept(erf.signed), kept(erf.square), kept(erf.replicates))
+        return cls(*sums, records=list(erf.records), done=erf.images or 0)
+
     @property
     def skipped(self) -> int:
         """How many images were skipped."""
         return len(self.records) - self.done
 
-    def add(self, name: str, group: int, contribution: torch.Tensor, signed: torch.Tensor) -> None:
+    def add(self, step: Step, contribution: torch.Tensor, signed: torch.Tensor) -> None:
         """Count one image: its contribution and its unclipped gradient, (H, W) float64 each."""
         self.erf += contribution
         self.signed += signed
         self.square += signed**2
         if len(self.replicates):
-            self.replicates[group] += contribution
-        self.records.append(ImageRecord(name, group, "done", mass=float(contribution.sum())))
+            self.replicates[step.group] += contribution
+        mass = float(contribution.sum())
+        self.records.append(ImageRecord(step.item.name, step.group, "done", mass=mass, place=step.place))
         self.done += 1
 
-    def skip(self, name: str, group: int, reason: str) -> None:
+    def skip(self, step: Step, reason: str) -> None:
         """Leave one image out and remember why."""
-        self.records.append(ImageRecord(name, group, "skipped", reason))
+        self.records.append(ImageRecord(step.item.name, step.group, "skipped", reason, place=step.place))
 
 
 def accumulate(
     engine: Engine,
     plan: EnginePlan,
-    images: Iterable[Sample | SkippedImage],
-    groups: Iterable[int],
+    steps: Iterator[Step],
+    sums: Sums,
     *,
-    replicates: int,
-    max_skipped: float,
-    total: int | None,
-    progress: Progress,
-) -> Sums:
-    """Add up the contributions of all images.
+    most_skipped: float = math.inf,
+    progress: Progress = lambda done, skipped: None,
+    ends: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Add up the contributions of images; False where `ends` said so before the last.
 
     Parameters
     ----------
     engine, plan
         How to compute a batch, as `engines.choose_engine` returns them.
-    images, groups
-        The images in list order and the replicate group of each.
-    replicates
-        G, 0 to keep no partial sums.
-    max_skipped, total
-        More skipped images than this share of `total` are an error; with `total` None (unknown) it is
-        known only at the end.
+    steps
+        The images, in order.
+    sums
+        To which they are added; nothing is half added where an error ends the run.
+    most_skipped
+        More skipped images than so many end it.
     progress
         Called with the numbers of images done and skipped after every batch.
+    ends
+        Asked after every batch, and before the first, whether to end here.
 
     Raises
     ------
     ComputeError
-        Images of another size than planned, a graph that is cut between image and unit, too little
-        memory, too many skipped images, none left, or a map of zeros.
+        Images of another size than planned, a graph that is cut between image and unit, or too little
+        memory.
     """
-    device = torch.device(plan.device)
-    sums = Sums.zeros(plan.size, replicates, device)
-    items = zip(images, groups, strict=False)
     height, width = plan.size
     what = f"{plan.model} at {height}×{width} px"
     with told_when_it_ends(what), engine.ready() as gradients, limited_threads(plan.threads), kept_memory():
-        while batch := list(islice(items, plan.batch_size)):
+        while not ends():
+            batch = list(islice(steps, plan.batch_size))
+            if not batch:
+                return True
             _add_batch(sums, gradients, plan, batch)
             progress(sums.done, sums.skipped)
-            if total is not None and sums.skipped > max_skipped * total:
-                break
-    _check(sums, max_skipped, total)
-    return sums
+            if sums.skipped > most_skipped:
+                return True
+    return False
 
 
-def _add_batch(sums: Sums, gradients: GradientFunction, plan: EnginePlan, batch: Sequence[Item]) -> None:
-    samples = [item for item, _ in batch if isinstance(item, Sample)]
-    results = zip(*gradients(_stack(samples, plan)), strict=False) if samples else iter(())
-    formula = FORMULAS[plan.formula]
-    for item, group in batch:
-        if isinstance(item, SkippedImage):
-            sums.skip(item.name, group, item.reason)
-            continue
-        value, gradient = next(results)
-        # A ReLU's backward turns NaN into 0, so a finite gradient alone proves nothing.
-        parts = {"image": item.image, "output": value, "gradient": gradient}
-        broken = [name for name, part in parts.items() if not bool(torch.isfinite(part).all())]
-        if broken:
-            sums.skip(item.name, group, f"its {broken[0]} is not finite")
-            continue
-        gradient = gradient[None].double()
-        sums.add(item.name, group, formula.contribution(gradient)[0], formula.signed(gradient)[0])
+def _add_batch(sums: Sums, gradients: GradientFunction, plan: EnginePlan, batch: Sequence[Step]) -> None:
+    samples = [step.item for step in batch if isinstance(step.item, Sample)]
+    results = list(zip(*gradients(_stack(samples, plan)), strict=False)) if samples else []
+    following, formula = iter(results), FORMULAS[plan.formula]
+    with sums.whole:
+        for step in batch:
+            if isinstance(step.item, SkippedImage):
+                sums.skip(step, step.item.reason)
+                continue
+            value, gradient = next(following)
+            # A ReLU's backward turns NaN into 0, so a finite gradient alone proves nothing.
+            parts = {"image": step.item.image, "output": value, "gradient": gradient}
+            broken = [name for name, part in parts.items() if not bool(torch.isfinite(part).all())]
+            if broken:
+                sums.skip(step, f"its {broken[0]} is not finite")
+                continue
+            gradient = gradient[None].double()
+            sums.add(step, formula.contribution(gradient)[0], formula.signed(gradient)[0])
 
 
 def _stack(samples: Sequence[Sample], plan: EnginePlan) -> torch.Tensor:
@@ -149,7 +167,20 @@ def _stack(samples: Sequence[Sample], plan: EnginePlan) -> torch.Tensor:
     return images.to(plan.device, PRECISIONS[plan.precision], non_blocking=True)
 
 
-def _check(sums: Sums, max_skipped: float, total: int | None) -> None:
+def check_sums(sums: Sums, max_skipped: float, total: int | None) -> None:
+    """Refuse sums that say nothing.
+
+    Parameters
+    ----------
+    max_skipped, total
+        More skipped images than this share of `total`, of all shards together, are an error; with None
+        (unknown), of those that there were.
+
+    Raises
+    ------
+    ComputeError
+        Too many skipped images, none left, or a map of zeros.
+    """
     first = next((r for r in sums.records if r.status == "skipped"), None)
     example = f"; first: {first.name} ({first.reason})" if first else ""
     if not sums.records:

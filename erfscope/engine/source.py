@@ -1,13 +1,13 @@
 """Makes one kind of stream of whatever the caller hands in as images."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any
 
 import torch
 
-from erfscope.datasets import ImageDataset, PluggedDataset, Sample, SkippedImage, stream
+from erfscope.datasets import ImageDataset, PluggedDataset, Sample, SkippedImage, every_nth, stream
 from erfscope.errors import ComputeError
 
 Images = ImageDataset | Iterable[Sample | SkippedImage | torch.Tensor]
@@ -22,11 +22,14 @@ class ImageSource:
     size
         (H, W) of every image.
     items
-        From a number of loader processes to the images.
+        From a number of loader processes and the places of the images that are wanted, in their order,
+        to the images. An iterable of the caller's takes a range alone.
     parallel
         Whether `items` can use loader processes; an iterable of the caller's can't.
     sequences
         For each image in order, the sequence that it belongs to.
+    names
+        Of all images in order; empty if only reading them will tell.
     total
         How many there are, None if only the end will tell.
     classes
@@ -36,9 +39,10 @@ class ImageSource:
     """
 
     size: tuple[int, int]
-    items: Callable[[int], Iterator[Sample | SkippedImage]]
+    items: Callable[[int, Sequence[int]], Iterator[Sample | SkippedImage]]
     parallel: bool
     sequences: Iterable[str]
+    names: Sequence[str]
     total: int | None
     classes: tuple[str, ...]
     description: Mapping[str, Any]
@@ -55,9 +59,10 @@ def open_source(images: Images) -> ImageSource:
     if isinstance(images, ImageDataset):
         return ImageSource(
             size=images.size,
-            items=lambda workers: stream(images, workers=workers),
+            items=lambda workers, places: stream(images, indices=places, workers=workers),
             parallel=True,
             sequences=images.sequences,
+            names=images.names,
             total=len(images),
             classes=images.classes,
             description=images.describe(),
@@ -65,9 +70,10 @@ def open_source(images: Images) -> ImageSource:
     if isinstance(images, PluggedDataset):
         return ImageSource(
             size=images.size,
-            items=lambda workers: iter(images),
+            items=lambda workers, places: images.items(places),
             parallel=False,
-            sequences=map(str, count()),
+            sequences=[str(index) for index in range(len(images))],
+            names=(),
             total=len(images),
             classes=images.classes,
             description=images.describe(),
@@ -85,9 +91,10 @@ def open_source(images: Images) -> ImageSource:
         raise ComputeError(f"{len(head)} images were given and none can be read; give at least one image")
     return ImageSource(
         size=size,
-        items=lambda workers: chain(head, named),
+        items=lambda workers, places: every_nth(chain(head, named), places),
         parallel=False,
         sequences=map(str, count()),
+        names=(),
         total=total,
         classes=(),
         description={"name": f"given {type(images).__name__}", "size": list(size)},

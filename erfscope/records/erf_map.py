@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from erfscope.records.arrays import FloatArray
 from erfscope.records.provenance import Labeled
+from erfscope.records.shard import WHOLE, Shard
 from erfscope.records.unit import Unit
 
 
@@ -16,7 +17,8 @@ from erfscope.records.unit import Unit
 class ImageRecord:
     """What became of one image: `status` is "done" or "skipped" (`reason` says why).
 
-    `mass` is the sum over all pixels of its clipped gradient, None if it was skipped.
+    `mass` is the sum over all pixels of its clipped gradient, None if it was skipped; `place` is its number
+    in the run's order, of all shards together.
     """
 
     name: str
@@ -24,6 +26,7 @@ class ImageRecord:
     status: str
     reason: str = ""
     mass: float | None = None
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,16 @@ class ErfMap(Labeled):
         (H, W) float64: sums of the unclipped gradient (summed over channels) and of its square; None
         for an imported map.
     replicates
-        (G, H, W) float32: partial sums of `erf` over disjoint image groups, or None.
+        (G, H, W) partial sums of `erf` over disjoint image groups, or None: float32, and float64 as long as
+        more is to be added to them.
     records
-        One per image, in list order; empty for an imported map.
+        One per image, in the order of the run; empty for an imported map.
+    listed
+        How many images the run takes with all its shards, None if unknown.
+    shard
+        The share of them that this map is of.
+    finished
+        Whether all of its images are in it, or as many as were asked for.
     provenance
         JSON-able: command, versions, network, weights, dataset, engine plan, host, times.
     """
@@ -63,8 +73,11 @@ class ErfMap(Labeled):
     images: int | None
     signed: FloatArray | None = None
     square: FloatArray | None = None
-    replicates: NDArray[np.float32] | None = None
+    replicates: NDArray[np.floating] | None = None
     records: tuple[ImageRecord, ...] = ()
+    listed: int | None = None
+    shard: Shard = WHOLE
+    finished: bool = True
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -78,11 +91,36 @@ class ErfMap(Labeled):
         """Return the images that were skipped."""
         return tuple(record for record in self.records if record.status == "skipped")
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is to be added any more: neither images nor shards."""
+        return self.finished and self.shard.is_whole
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Say in words if this is not the whole map, or not of one piece."""
+        seen = (
+            f"{len(self.records)} of {'an unknown number of' if self.listed is None else self.listed} images"
+        )
+        merged = self.provenance.get("merged", ())
+        flags = []
+        if not self.finished:
+            remedy = "merge the rest" if merged else "the command that made it goes on with --resume"
+            flags.append(f"unfinished: it holds {seen}; {remedy}")
+        elif not self.shard.is_whole:
+            flags.append(f"shard {self.shard} alone: it holds {seen}; merge all shards")
+        if any(part["versions"] != merged[0]["versions"] for part in merged):
+            flags.append("its shards were computed by different versions of erfscope or its libraries")
+        return tuple(flags)
+
     def summary(self) -> dict[str, Any]:
         """Return the JSON form: everything but the arrays and the list of images."""
         masses = [record.mass for record in self.records if record.mass is not None]
         return {
             "images": self.images,
+            "images_listed": self.listed,
+            "shard": None if self.shard.is_whole else str(self.shard),
+            "finished": self.finished,
             "images_skipped": len(self.skipped),
             "skipped": [{"name": record.name, "reason": record.reason} for record in self.skipped],
             "size": list(self.size),
@@ -93,5 +131,6 @@ class ErfMap(Labeled):
             "sum": float(self.erf.sum()),
             "peak": float(self.erf.max()),
             "largest_image_share": max(masses) / sum(masses) if masses else None,
+            "flags": list(self.flags),
             **self.provenance,
         }

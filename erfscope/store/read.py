@@ -1,7 +1,9 @@
 """Reads a map that `write` wrote."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,26 @@ import numpy as np
 
 from erfscope.errors import MapError
 from erfscope.records.erf_map import ErfMap, ImageRecord
+from erfscope.records.shard import Shard
 from erfscope.records.unit import Unit
+from erfscope.store.checksum import check_seal
 from erfscope.store.write import SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a map file is: images done, skipped and, over all shards, listed (None if unknown)."""
+
+    done: int
+    skipped: int
+    listed: int | None
+    shard: Shard
+    finished: bool
+
+    @property
+    def total(self) -> int | None:
+        """How many images its own shard takes."""
+        return None if self.listed is None else len(range(self.shard.index, self.listed, self.shard.count))
 
 
 def read_map(path: Path) -> ErfMap:
@@ -24,9 +44,43 @@ def read_map(path: Path) -> ErfMap:
     """
     if not path.is_file():
         raise MapError(f"map {path} does not exist; make one with 'erfscope compute' or name another file")
+    with _opened(path, checked=True) as file:
+        return _read(file, path)
+
+
+def read_progress(path: Path) -> Progress | None:
+    """Tell how far a map is, at little cost: its arrays are neither read nor checked. None without a file.
+
+    Raises
+    ------
+    MapError
+        It is no map of erfscope's, or it is damaged.
+    """
+    if not path.exists():
+        return None
+    with _opened(path) as file:
+        attributes = file.attrs
+        _check_version(file, path)
+        done, skipped, listed = (attributes.get(f"images{part}") for part in ("", "_skipped", "_listed"))
+        return Progress(
+            done=int(done or 0),
+            skipped=int(skipped or 0),
+            listed=None if listed is None else int(listed),
+            shard=_read_shard(attributes),
+            finished=bool(attributes.get("finished", True)),
+        )
+
+
+@contextmanager
+def _opened(path: Path, *, checked: bool = False) -> Iterator[h5py.File]:
+    """Open a file for reading. Maps are replaced whole: HDF5's own locks, which some file systems lack, are
+    of no use.
+    """
     try:
-        with h5py.File(path, "r") as file:
-            return _read(file, path)
+        if checked:  # before HDF5 sees it
+            check_seal(path)
+        with h5py.File(path, "r", locking=False) as file:
+            yield file
     except MapError:
         raise
     # h5py raises whatever the damaged bytes lead it to; the file is at fault, not the program.
@@ -37,15 +91,19 @@ def read_map(path: Path) -> ErfMap:
         ) from error
 
 
-def _read(file: h5py.File, path: Path) -> ErfMap:
-    attributes = file.attrs
-    version = attributes.get("schema_version")
+def _check_version(file: h5py.File, path: Path) -> None:
+    version = file.attrs.get("schema_version")
     if version is None or "erf" not in file:
         raise MapError(f"{path} is HDF5 but not a map of erfscope's; 'erfscope import' takes arrays (.npy)")
     if version > SCHEMA_VERSION:
         raise MapError(f"{path} has schema version {version}, newer than {SCHEMA_VERSION}; update erfscope")
+
+
+def _read(file: h5py.File, path: Path) -> ErfMap:
+    attributes = file.attrs
+    _check_version(file, path)
     provenance = file.get("provenance", {})
-    images = attributes.get("images")
+    images, listed = attributes.get("images"), attributes.get("images_listed")
     return ErfMap(
         erf=file["erf"][()].astype(np.float64),
         unit=Unit(int(attributes["unit_y"]), int(attributes["unit_x"]), attributes.get("unit_layer")),
@@ -58,7 +116,14 @@ def _read(file: h5py.File, path: Path) -> ErfMap:
         replicates=file["replicates"][()] if "replicates" in file else None,
         records=_read_records(provenance),
         provenance=_read_provenance(provenance),
+        listed=None if listed is None else int(listed),
+        shard=_read_shard(attributes),
+        finished=bool(attributes.get("finished", True)),
     )
+
+
+def _read_shard(attributes: Mapping[str, Any]) -> Shard:
+    return Shard(int(attributes.get("shard_index", 0)), int(attributes.get("shard_count", 1)))
 
 
 def _read_provenance(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,8 +135,9 @@ def _read_records(group: Mapping[str, Any]) -> tuple[ImageRecord, ...]:
         return ()
     images = group["images"]
     columns = (images["name"].asstr()[()], images["group"][()], images["status"].asstr()[()])
-    rest = (images["reason"].asstr()[()], images["gradient_mass"][()])
+    places = images["place"][()] if "place" in images else range(len(columns[0]))
+    rest = (images["reason"].asstr()[()], images["gradient_mass"][()], places)
     return tuple(
-        ImageRecord(name, int(number), status, reason, None if np.isnan(mass) else float(mass))
-        for name, number, status, reason, mass in zip(*columns, *rest, strict=True)
+        ImageRecord(name, int(number), status, reason, None if np.isnan(mass) else float(mass), int(place))
+        for name, number, status, reason, mass, place in zip(*columns, *rest, strict=True)
     )

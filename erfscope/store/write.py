@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import h5py
 import numpy as np
 
 from erfscope.records.erf_map import ErfMap
+from erfscope.store.checksum import seal
 from erfscope.store.replace import prepare_target, replacing
 
 SCHEMA_VERSION = 1
-_BYTES_BESIDE_ARRAYS = 1_000_000
+_BYTES_BESIDE_ARRAYS, _BYTES_AN_IMAGE = 100_000, 200
 
 
 def write_map(erf: ErfMap, path: Path, *, overwrite: bool = False) -> None:
@@ -28,25 +30,28 @@ def write_map(erf: ErfMap, path: Path, *, overwrite: bool = False) -> None:
     MapError
         The file exists and `overwrite` is False, or it can't be written.
     """
-    prepare_target(path, overwrite=overwrite, bytes_needed=map_bytes(erf))
+    prepare_target(path, overwrite=overwrite, bytes_needed=_map_bytes(erf))
     # Built in memory, for HDF5 on a disk that fills up fails once more, and otherwise, when it is closed.
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         _write_root(file, erf)
         _write_plot(file)
         _write_provenance(file.create_group("provenance"), erf)
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    content = buffer.getbuffer()
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.write(seal(content))
 
 
-def map_bytes(erf: ErfMap) -> int:
-    """Return about how many bytes the file of `erf` takes."""
-    return bytes_for(erf.size, 0 if erf.replicates is None else len(erf.replicates))
+def bytes_for(size: tuple[int, int], replicates: int, images: int) -> int:
+    """Return about how many bytes an unfinished (H, W) map takes, which is larger than a finished one."""
+    return size[0] * size[1] * 8 * (3 + replicates) + _BYTES_BESIDE_ARRAYS + _BYTES_AN_IMAGE * images
 
 
-def bytes_for(size: tuple[int, int], replicates: int) -> int:
-    """Return about how many bytes a file of (H, W) maps with that many replicates takes."""
-    return size[0] * size[1] * (3 * 8 + 4 * replicates) + _BYTES_BESIDE_ARRAYS
+def _map_bytes(erf: ErfMap) -> int:
+    arrays = (erf.erf, erf.signed, erf.square, erf.replicates)
+    held = sum(array.nbytes for array in arrays if array is not None)
+    return held + _BYTES_BESIDE_ARRAYS + _BYTES_AN_IMAGE * len(erf.records)
 
 
 def _write_root(file: h5py.File, erf: ErfMap) -> None:
@@ -64,6 +69,10 @@ def _write_root(file: h5py.File, erf: ErfMap) -> None:
         "origin_x": erf.origin[1],
         "images": erf.images,
         "images_skipped": len(erf.skipped),
+        "images_listed": erf.listed,
+        "shard_index": erf.shard.index,
+        "shard_count": erf.shard.count,
+        "finished": erf.finished,
     }
     file.attrs.update({name: value for name, value in attributes.items() if value is not None})
 
@@ -103,23 +112,30 @@ def _write_plot(file: h5py.File) -> None:
 
 def _write_provenance(group: h5py.Group, erf: ErfMap) -> None:
     for key, value in erf.provenance.items():
-        # A dataset, since an attribute holds no more than 64 KB.
-        group[key] = json.dumps(value)
+        # A dataset, since an attribute holds no more than 64 KB; of fixed length, like all texts here, since
+        # HDF5 can search for ever in a damaged heap of strings that know their own.
+        group[key] = np.bytes_(json.dumps(value).encode())
     records = erf.records
     if not records:
         return
-    text = h5py.string_dtype()
     names = [record.name for record in records]
     images = group.create_group("images")
     images.attrs["sha256"] = image_list_sha256(names)
-    images.create_dataset("name", data=names, dtype=text)
-    images.create_dataset("status", data=[record.status for record in records], dtype=text)
-    images.create_dataset("reason", data=[record.reason for record in records], dtype=text)
+    _write_texts(images, "name", names)
+    _write_texts(images, "status", [record.status for record in records])
+    _write_texts(images, "reason", [record.reason for record in records])
     images["group"] = np.array([record.group for record in records], dtype=np.int32)
+    images["place"] = np.array([record.place for record in records], dtype=np.int64)
     masses = [np.nan if record.mass is None else record.mass for record in records]
     images["gradient_mass"] = np.array(masses)
 
 
-def image_list_sha256(names: list[str]) -> str:
+def _write_texts(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
+    encoded = [text.encode() for text in texts]
+    longest = max(1, *map(len, encoded))
+    group.create_dataset(name, data=encoded, dtype=h5py.string_dtype("utf-8", longest))
+
+
+def image_list_sha256(names: Iterable[str]) -> str:
     """SHA-256 of the image names, in order, one a line."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()

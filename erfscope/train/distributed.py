@@ -41,13 +41,7 @@ class World:
 
     def share_cores(self, workers: int | None) -> tuple[int, int]:
         """Return loader processes and threads of this process; `engine.device.share_cores` of all."""
-        workers, threads = share_cores(self.device, workers)
-        if self.local_size == 1:
-            return workers, threads
-        cores = workers + threads
-        each = max(1, cores // self.local_size)
-        workers = min(workers // self.local_size, each - 1)
-        return workers, each - workers
+        return share_cores(self.device, workers, self.local_size)
 
     def parallel(self, model: nn.Module) -> nn.Module:
         """Wrap a model so that its gradients are the mean over the processes; each parameter must get one."""

@@ -11,8 +11,8 @@ from erfscope.engine.memory import kept_memory, told_when_it_ends
 from erfscope.engine.precision import arithmetic
 from erfscope.engine.run import limited_threads
 from erfscope.errors import ComputeError, TrainError
+from erfscope.interrupt import Stop
 from erfscope.train.export import Exporter
-from erfscope.train.interrupt import Stop
 from erfscope.train.log import RunLog
 from erfscope.train.recipes.recipe import Recipe
 from erfscope.train.room import Room

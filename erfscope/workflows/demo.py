@@ -10,7 +10,7 @@ from erfscope.datasets import open_dataset
 from erfscope.engine.run import Progress
 from erfscope.store.replace import prepare_target
 from erfscope.store.write import write_map
-from erfscope.workflows.compute import compute_erf
+from erfscope.workflows.compute.compute import compute_erf
 from erfscope.workflows.maps import plot_erf
 from erfscope.workflows.measurements import fit_gaussian, measure_star
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from erfscope.engine.memory import peak_memory
 from erfscope.errors import TrainError
+from erfscope.interrupt import Stop, stoppable
 from erfscope.store.replace import replacing
 from erfscope.train.assemble import Subject, make_batches, make_stepper, open_subject
 from erfscope.train.distributed import open_world
 from erfscope.train.export import Exporter
-from erfscope.train.interrupt import Stop, stoppable
 from erfscope.train.log import RunLog, read_log
 from erfscope.train.loop import BEST, LAST, LAST_STATE, Loop, Show
 from erfscope.train.recipes.fields import plain

@@ -15,7 +15,7 @@ from erfscope.records.erf_map import ErfMap
 from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.store.read import read_map
 from erfscope.store.write import write_map
-from erfscope.workflows.compute import compute_erf
+from erfscope.workflows.compute.compute import compute_erf
 from erfscope.workflows.measurements import measure_star
 from erfscope.zoo.build import build_network
 from erfscope.zoo.description import NetworkDescription

@@ -22,7 +22,7 @@ from erfscope.train.assemble import open_images
 from erfscope.train.loop import LAST, LAST_STATE, Show
 from erfscope.train.recipes.recipe import Recipe
 from erfscope.train.validation import score
-from erfscope.workflows.compute import compute_erf
+from erfscope.workflows.compute.compute import compute_erf
 from erfscope.workflows.measurements import measure_extent, measure_star
 from erfscope.workflows.predict import predict_fov
 from erfscope.workflows.star_prediction import hold_against, recorded_prediction

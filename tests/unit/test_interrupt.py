@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from erfscope.train.interrupt import stoppable
+from erfscope.interrupt import stoppable
 
 
 def test_a_signal_sets_a_mark():

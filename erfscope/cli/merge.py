@@ -1,0 +1,47 @@
+"""`erfscope merge`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from erfscope.cli.output import Output, output_options, print_facts
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("merge")
+@click.argument("files", type=_PATH, nargs=-1, required=True)
+@click.option("--out", "-o", type=_PATH, required=True, help="The map file to write.")
+@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+@click.option("--partial", is_flag=True, help="Take what there is where shards are missing or unfinished.")
+@output_options
+def merge_command(output: Output, /, files: tuple[Path, ...], **options: Any) -> None:
+    r"""Make one map of the FILES of its shards, in whichever order: what one process would have computed.
+
+    Shards that overlap, are missing, or differ in network, weights, images or options are refused, and named.
+
+    \b
+    erfscope compute --model deeplabv3 --data cityscapes --shard 0/2 --out a.h5
+    erfscope compute --model deeplabv3 --data cityscapes --shard 1/2 --out b.h5
+    erfscope merge a.h5 b.h5 --out erf.h5
+    """
+    from erfscope.workflows.merge import merge_to_file
+
+    erf = merge_to_file(files, note=output.note, **options)
+    for flag in erf.flags:
+        output.warn(flag)
+
+    def table() -> None:
+        print_facts(
+            [
+                ("map", options["out"]),
+                ("network", f"{erf.network_label}, {erf.weights_label}"),
+                ("images", f"{erf.images} of {erf.data_label}, {len(erf.skipped)} skipped"),
+                ("files", len(files)),
+            ]
+        )
+
+    output.result(
+        {"out": str(options["out"]), "files": [str(file) for file in files], **erf.summary()}, table
+    )

@@ -1,0 +1,1 @@
+"""From a network and images to a map: in one go, or in shards that are kept and resumed."""
