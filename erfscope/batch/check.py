@@ -1,17 +1,17 @@
 """Asks the catalogs before anything runs: what can't be is told at once, not by a hundred jobs in a queue."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from erfscope.batch.plan import Job, Plan
+from erfscope.batch.plan import Job
 from erfscope.errors import BatchError, ErfscopeError
 
 # Of what names a network, these aren't options of the network.
 _NO_OPTIONS = ("model", "config", "checkpoint", "allow_partial", "trust", "option")
 
 
-def check_jobs(plan: Plan) -> None:
+def check_jobs(jobs: Iterable[Job], where: str) -> None:
     """Check that files of networks are there, and that the catalogs have the named networks and data sets.
 
     Raises
@@ -24,12 +24,12 @@ def check_jobs(plan: Plan) -> None:
     from erfscope.datasets.opening import choose_layout
 
     brought = plugins.names(plugins.DATASETS)
-    for job in plan.jobs:
+    for job in jobs:
         try:
             choose_layout(job.data, brought)
             _check_network(job.chosen)
         except ErfscopeError as error:
-            raise BatchError(f"{plan.file.name}: {job.name}: {error}") from error
+            raise BatchError(f"{where}: {job.name}: {error}") from error
 
 
 def _check_network(chosen: Mapping[str, Any]) -> None:
@@ -50,4 +50,3 @@ def _check_network(chosen: Mapping[str, Any]) -> None:
     )
     if sniff(request).format == "catalog":
         describe_network(chosen["model"], **options)
-

@@ -30,6 +30,10 @@ class JobFiles:
         """The whole map."""
         return self.folder / "erf.h5"
 
+    def is_begun(self) -> bool:
+        """Whether there is a map, or a share of one, by however many."""
+        return any(self.folder.glob(f"{self.map.stem}*{self.map.suffix}"))
+
     def part(self, index: int) -> Path:
         """Return the file of one share of the map; the map itself, if there is but one."""
         return self.map if self.shards == 1 else Shard(index, self.shards).file(self.map)

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 from erfscope.batch.logs import ending, read_last_run, starting
-from erfscope.batch.tasks import Task
+from erfscope.batch.tasks import Task, is_held
 from erfscope.errors import BatchError
 from erfscope.interrupt import EXIT_RESUMABLE, Stop
 from erfscope.store.replace import replacing
@@ -60,7 +61,8 @@ class LocalRunner:
     stop
         Turns true on a signal: processes are asked to end, and nothing new begins.
     tell
-        Is told of a task that begins ("") or has ended ("done", "interrupted", or why it failed).
+        Is told of a task that begins ("begins"), waits for another process that makes the same ("waits"), or
+        has ended ("done", "interrupted", or why it failed).
     program
         How erfscope is called.
     """
@@ -70,6 +72,7 @@ class LocalRunner:
     stop: Stop
     tell: Callable[[Task, str], None]
     program: Sequence[str] = PROGRAM
+    _told: set[str] = field(default_factory=set, init=False)
 
     def run(self, tasks: Sequence[Task]) -> LocalRun:
         """Carry out tasks, each as soon as those that it needs are done; one that fails stops only its own.
@@ -81,19 +84,18 @@ class LocalRunner:
         BatchError
             A process can't be started, or a log can't be written.
         """
-        came_out, waiting = LocalRun(), list(tasks)
-        cores = _divide_cores(self.at_once)
-        running: list[_Running] = []
-        asked_to_end = False
+        came_out, waiting, running = LocalRun(), list(tasks), list[_Running]()
+        cores, asked_to_end = _divide_cores(self.at_once), False
         try:
             while True:
+                held = False
                 if not self.stop:
-                    self._fill(running, waiting, cores, came_out)
+                    held = self._fill(running, waiting, cores, came_out)
                 elif not asked_to_end:
                     asked_to_end = True
                     for each in running:
                         each.process.terminate()
-                if not running:
+                if not running and not held:
                     break
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
                 for each in [each for each in running if each.process.poll() is not None]:
@@ -109,20 +111,35 @@ class LocalRunner:
 
     def _fill(
         self, running: list[_Running], waiting: list[Task], cores: Sequence[set[int]], came_out: LocalRun
-    ) -> None:
-        """Start tasks while there are any that can start, and places."""
+    ) -> bool:
+        """Start tasks while there are any that can start, and places.
+
+        Returns whether one waits for another process, one that a killed batch left behind, say.
+        """
         undone = {task.name for task in waiting} | {each.task.name for each in running}
         undone |= came_out.failed.keys() | came_out.interrupted
+        held = False
         for task in list(waiting):
             places = set(range(len(cores))) - {each.place for each in running}
             if not places:
-                return
-            if undone.isdisjoint(task.needs):
-                waiting.remove(task)
-                place = min(places)
-                with _on_cores(cores[place]):
-                    running.append(self._start(task, place))
-                self.tell(task, "")
+                break
+            if not undone.isdisjoint(task.needs):
+                continue
+            if is_held(task.file):
+                held = True
+                self._tell_once(task)
+                continue
+            waiting.remove(task)
+            place = min(places)
+            with _on_cores(cores[place]):
+                running.append(self._start(task, place))
+            self.tell(task, "begins")
+        return held
+
+    def _tell_once(self, task: Task) -> None:
+        if task.name not in self._told:
+            self._told.add(task.name)
+            self.tell(task, "waits")
 
     def _start(self, task: Task, place: int) -> _Running:
         words = (*self.program, *task.words)
@@ -175,7 +192,7 @@ def _divide_cores(places: int) -> list[set[int]]:
     if places > len(cores):
         return [{cores[place % len(cores)]} for place in range(places)]
     bounds = [len(cores) * place // places for place in range(places + 1)]
-    return [set(cores[first:last]) for first, last in zip(bounds, bounds[1:], strict=False)]
+    return [set(cores[first:last]) for first, last in pairwise(bounds)]
 
 
 @contextmanager

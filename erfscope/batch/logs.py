@@ -67,7 +67,9 @@ def read_last_run(log: Path) -> LastRun | None:
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return None
-    begun = max((n for n, line in enumerate(lines) if line.startswith(MARK) and f" {_STARTS} " in line), default=0)
+    begun = max(
+        (n for n, line in enumerate(lines) if line.startswith(MARK) and f" {_STARTS} " in line), default=0
+    )
     return _judge(lines[begun:])
 
 

@@ -1,4 +1,4 @@
-"""The options of `erfscope compute` as keys of a plan, read off its click options: there is no second list."""
+"""The options of `erfscope compute` as keys of a plan, read off its click options: no second list."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence

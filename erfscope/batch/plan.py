@@ -31,7 +31,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from erfscope.batch.names import dataset_name, job_name, network_name
 from erfscope.batch.options import COMPUTE, DATASETS, NETWORKS, ComputeOptions, absolute
-from erfscope.batch.resources import SlurmOptions
+from erfscope.batch.resources import NO_SLURM, SlurmOptions
 from erfscope.errors import BatchError, TrainError
 from erfscope.train.recipes.fields import Bounds, build
 
@@ -104,7 +104,7 @@ class _Content:
     networks: tuple[dict[str, Any], ...] = ()
     datasets: tuple[dict[str, Any], ...] = ()
     compute: dict[str, Any] = field(default_factory=dict)
-    slurm: SlurmOptions = SlurmOptions()
+    slurm: SlurmOptions = NO_SLURM
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,9 @@ def _networks(
     """Yield a network at each of its rates."""
     keys = {key: value for key, value in values.items() if key not in ("name", "rates")}
     if not isinstance(keys.get("model"), str):
-        raise BatchError(f"{where} has no model; expected model = \"deeplabv3\", a checkpoint's path or the like")
+        raise BatchError(
+            f'{where} has no model; expected model = "deeplabv3", a checkpoint\'s path or the like'
+        )
     name = network_name(values, where)
     keys["model"] = _spec(keys["model"], folder)
     words = options.words(NETWORKS, keys, where, folder)
@@ -208,14 +210,14 @@ def _datasets(
     """Yield a data set at each of its sizes."""
     keys = {key: value for key, value in values.items() if key not in ("name", "sizes")}
     if not isinstance(keys.get("data"), str):
-        raise BatchError(f"{where} has no data; expected data = \"cityscapes\" or the like")
+        raise BatchError(f'{where} has no data; expected data = "cityscapes" or the like')
     name = dataset_name(values, where)
     words = options.words(DATASETS, keys, where, folder)
     sizes = values.get("sizes", all_sizes)
     if sizes is None:
         yield _Part(name, None, words, keys)
         return
-    for size in _filled(sizes, "sizes", where, "a list such as [769, \"512x1024\"]"):
+    for size in _filled(sizes, "sizes", where, 'a list such as [769, "512x1024"]'):
         more = options.option("size", size, where, folder)
         yield _Part(name, _size_name(more[1]), (*words, *more), keys)
 
@@ -232,7 +234,7 @@ def _rates(values: Any, where: str) -> Iterator[tuple[int, ...] | None]:
             yield tuple(rates)
         else:
             raise BatchError(
-                f"{where}: rates has {rates!r}; expected lists of whole numbers, [[6, 12, 18]], or \"own\""
+                f'{where}: rates has {rates!r}; expected lists of whole numbers, [[6, 12, 18]], or "own"'
             )
 
 

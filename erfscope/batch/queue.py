@@ -31,19 +31,15 @@ class QueuedJob:
     reason: str
 
 
-def read_queue() -> Mapping[str, QueuedJob] | None:
-    """Return the user's jobs by number, "12" or "12_3" in an array; None where there is no squeue.
+def read_queue() -> Mapping[str, QueuedJob]:
+    """Return the user's jobs that run or wait, by number: "12", or "12_3" in an array.
 
     Raises
     ------
     BatchError
-        squeue fails.
+        There is no squeue, or it fails.
     """
-    words = ("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r|%j")
-    try:
-        answer = _call(words)
-    except FileNotFoundError:
-        return None
+    answer = _call(("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r|%j"))
     queue = {}
     for line in answer.splitlines():
         number, state, reason, title = line.strip().split("|", 3)
@@ -60,10 +56,7 @@ def submit_script(script: Path, after: Sequence[str]) -> str:
     BatchError
         There is no sbatch, or it refuses.
     """
-    try:
-        answer = _call(submission_words(script, after))
-    except FileNotFoundError:
-        raise BatchError("no sbatch is here; submit on a machine of the cluster, or run without --submit") from None
+    answer = _call(submission_words(script, after))
     return answer.strip().partition(";")[0]  # a name of a cluster may follow
 
 
@@ -79,12 +72,17 @@ def cancel(number: str) -> None:
 
 
 def _call(words: Sequence[str]) -> str:
+    program = words[0]
     try:
         ended = subprocess.run(words, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except FileNotFoundError:
+        raise BatchError(
+            f"no {program} is here; go to a machine of the cluster, or leave SLURM out"
+        ) from None
     except subprocess.TimeoutExpired:
-        raise BatchError(f"{words[0]} doesn't answer; is SLURM's controller down? Try again later") from None
+        raise BatchError(f"{program} hasn't answered for {_SECONDS} s; is SLURM's controller down?") from None
     if ended.returncode:
-        lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
-        what = Path(words[-1]).name if words[0] == "sbatch" else "the question"
-        raise BatchError(f"{words[0]} refuses {what}: {'; '.join(lines)}; mend [slurm] in the plan, or ask SLURM")
+        said = "; ".join(ended.stderr.strip().splitlines())[-300:] or f"exit code {ended.returncode}"
+        what = f"refuses {words[-1]}" if program == "sbatch" else "fails"
+        raise BatchError(f"{program} {what}: {said}")
     return ended.stdout

@@ -1,15 +1,16 @@
 """What a study's folder remembers: what was asked of each job, and which numbers SLURM gave to its tasks."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from erfscope.batch.files import STUDY
 from erfscope.batch.plan import Job, Plan
-from erfscope.errors import BatchError, MapError
-from erfscope.store.lock import holder, locked
+from erfscope.batch.tasks import files_of, is_held
+from erfscope.errors import BatchError
+from erfscope.store.lock import locked
 from erfscope.store.replace import replacing
 
 # Of how a map is computed, not of what is in it: these may change while a study is under way.
@@ -24,7 +25,7 @@ class Study:
         self._asked: dict[str, list[str]] = {name: list(words) for name, words in asked.items()}
         self.slurm: dict[str, str] = {task: str(number) for task, number in slurm.items()}
 
-    def remember_jobs(self, jobs: Iterable[Job]) -> None:
+    def remember_jobs(self, plan: Plan) -> None:
         """Write down what is asked of jobs.
 
         Raises
@@ -32,15 +33,15 @@ class Study:
         BatchError
             A folder holds a map that was asked for with other options.
         """
-        for job in jobs:
-            asked = _what(job)
-            before = self._asked.setdefault(job.name, asked)
-            if before != asked:
-                folder = self._file.parent / job.name
+        for job in plan.jobs:
+            asked, files = _what(job), files_of(plan, job.name)
+            before = self._asked.get(job.name, asked)
+            if before != asked and files.is_begun():
                 raise BatchError(
-                    f"{folder} was begun with {_difference(before, asked)}; remove it and its entry in "
-                    f"{self._file.name}, or give the plan another out"
+                    f"{files.folder} was begun with {_difference(before, asked)}; remove it, or give the "
+                    "plan another out"
                 )
+            self._asked[job.name] = asked
         self._write()
 
     def remember_submitted(self, numbers: Mapping[str, str]) -> None:
@@ -55,7 +56,7 @@ class Study:
 
 
 @contextmanager
-def open_study(plan: Plan) -> Iterator[Study]:
+def open_study(plan: Plan, note: Callable[[str], None]) -> Iterator[Study]:
     """Make the study's folder and hold it: one batch at a time works on it.
 
     Raises
@@ -67,7 +68,7 @@ def open_study(plan: Plan) -> Iterator[Study]:
         plan.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BatchError(f"{plan.out} can't be made ({error.strerror}); give the plan another out") from error
-    with locked(plan.out / STUDY):
+    with locked(plan.out / STUDY, note):
         yield read_study(plan)
 
 
@@ -86,16 +87,14 @@ def read_study(plan: Plan) -> Study:
     except FileNotFoundError:
         return Study(file, {}, {})
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise BatchError(f"{file} is damaged; remove it, and queued jobs by scancel, and begin again") from error
+        raise BatchError(
+            f"{file} is damaged; remove it, and queued jobs by scancel, and begin again"
+        ) from error
 
 
 def is_running(plan: Plan) -> bool:
     """Whether a batch works on the study, as far as can be told from here."""
-    try:
-        found = holder(plan.out / STUDY)
-    except MapError:
-        return False
-    return found is not None and found.alive is not False
+    return is_held(plan.out / STUDY)
 
 
 def _what(job: Job) -> list[str]:

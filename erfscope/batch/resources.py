@@ -39,6 +39,9 @@ class Resources:
         return replace(self, **{name: value for name in names if (value := getattr(other, name))})
 
 
+_NOTHING = Resources()
+
+
 @dataclass(frozen=True)
 class SlurmOptions(Resources):
     """[slurm].
@@ -71,8 +74,8 @@ class SlurmOptions(Resources):
     container_options: tuple[str, ...] = ()
     max_running: Count | None = None
     signal_seconds: Annotated[int, Bounds(least=30, most=65535)] = 120
-    merge: Resources = Resources()
-    measure: Resources = Resources()
+    merge: Resources = _NOTHING
+    measure: Resources = _NOTHING
 
     def of(self, stage: str) -> Resources:
         """Return what a job of a stage asks for: "compute", "merge" or "measure"."""
@@ -81,3 +84,6 @@ class SlurmOptions(Resources):
             return own
         changes = self.merge if stage == "merge" else self.measure
         return replace(own, gres=None).with_changes(changes)
+
+
+NO_SLURM = SlurmOptions()

@@ -8,9 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from erfscope.batch.files import JobFiles
 from erfscope.batch.plan import Plan
-from erfscope.batch.tasks import Stage, Task
+from erfscope.batch.tasks import Stage, Task, files_of
 from erfscope.errors import BatchError
 
 #: A shard that was queued again so often makes no way: it would go on forever.
@@ -31,8 +30,8 @@ program=({program})
 """
 
 _SIGNALS = """\
-# SLURM sends USR1 before the time limit: the process saves, ends with 75, and the job is queued again. TERM comes
-# by scancel and preemption: it is passed on as well, but then SLURM alone decides whether the job runs again.
+# SLURM sends USR1 before the time limit: the process saves, ends with 75, and the job is queued again.
+# TERM comes by scancel and preemption: it is passed on, but SLURM alone decides whether the job runs again.
 asked= child= code=75
 trap 'asked=USR1; [ -z "$child" ] || kill -USR1 "$child"' USR1
 trap 'asked=TERM; [ -z "$child" ] || kill -TERM "$child"' TERM
@@ -114,7 +113,7 @@ def write_script(plan: Plan, tasks: Sequence[Task]) -> str:
 def _compute(plan: Plan, tasks: Sequence[Task], job: str) -> str:
     number, words = "", _quoted(tasks[0].words)
     if plan.shards > 1:
-        files = JobFiles(tasks[0].folder, plan.shards)
+        files = files_of(plan, tasks[0].job)
         number = f'shard=$(printf %0{files.digits}d "$SLURM_ARRAY_TASK_ID")\n'
         words[words.index("--shard") + 1] = f'"$SLURM_ARRAY_TASK_ID/{plan.shards}"'
         words[words.index("--out") + 1] = files.part_in_bash("shard")
@@ -160,11 +159,13 @@ def _resources(plan: Plan, stage: Stage) -> dict[str, Any]:
         name = key.replace("_", "-")
         if name in _OURS or not re.fullmatch(r"[a-z][a-z0-9-]+", name):
             raise BatchError(
-                f"{plan.file.name}: [slurm] options has {key!r}; expected a long option of sbatch that a batch "
-                "doesn't set itself"
+                f"{plan.file.name}: [slurm] options has {key!r}; expected a long option of sbatch that a "
+                "batch doesn't set itself"
             )
         if not isinstance(value, (str, int, float)):
-            raise BatchError(f"{plan.file.name}: [slurm] options.{key} = {value!r}; expected a text, a number or true")
+            raise BatchError(
+                f"{plan.file.name}: [slurm] options.{key} = {value!r}; expected a text, a number or true"
+            )
         if value is not False:
             options[name] = value
     return options
@@ -192,7 +193,7 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def _preparation(plan: Plan) -> list[str]:
-    """Return the lines that come before the program: in the plan's folder, for its paths are relative to it."""
+    """Return the lines that come before the program, in the plan's folder: its paths are relative to it."""
     lines = [f"cd {shlex.quote(str(plan.file.parent))} || exit"]
     if plan.slurm.modules:
         lines.append(f"module load {shlex.join(plan.slurm.modules)} || exit")
@@ -210,9 +211,13 @@ def _program(plan: Plan) -> list[str]:
     folders = dict.fromkeys((str(plan.file.parent), str(plan.out), *slurm.bind))
     for folder in list(folders)[:2]:
         if set(folder) & set(":,"):
-            raise BatchError(f"{folder} can't be bound into a container, for it has a colon or a comma; move it")
+            raise BatchError(
+                f"{folder} can't be bound into a container, for it has a colon or a comma; move it"
+            )
     binds = [word for folder in folders for word in ("--bind", folder)]
-    return _quoted(("apptainer", "exec", *binds, *slurm.container_options, image, *(slurm.program or ("erfscope",))))
+    return _quoted(
+        ("apptainer", "exec", *binds, *slurm.container_options, image, *(slurm.program or ("erfscope",)))
+    )
 
 
 def _quoted(words: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Hands a study to SLURM: only what isn't done, and neither running nor queued already."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from erfscope.batch.record import Study
 from erfscope.batch.slurm import job_title, write_script
 from erfscope.batch.tasks import STAGES, Task, files_of, unfinished
 from erfscope.errors import BatchError
+from erfscope.interrupt import Stop
 from erfscope.store.replace import replacing
 
 
@@ -42,18 +43,27 @@ class Submission:
         return {task.name: f"{number}_{task.index}" if in_array else number for task in self.tasks}
 
 
+class _StoppedError(Exception):
+    """A signal came between two submissions."""
+
+
 def submit(
     plan: Plan,
     study: Study,
     queue: Mapping[str, QueuedJob],
+    stop: Stop,
     tell: Callable[[Submission, str], None],
-) -> None:
+) -> bool:
     """Write the scripts of what is missing and submit them; each number is written down at once.
+
+    Returns whether all was submitted.
 
     Parameters
     ----------
     queue
         What is running or waiting.
+    stop
+        Turns true on a signal: nothing more is submitted.
     tell
         Is told of each job that was submitted, and its number.
 
@@ -64,6 +74,8 @@ def submit(
     """
 
     def send(submission: Submission) -> str:
+        if stop:
+            raise _StoppedError
         _write(submission)
         if submission.replaces:
             cancel(submission.replaces)
@@ -72,7 +84,11 @@ def submit(
         tell(submission, number)
         return number
 
-    for_each_missing(plan, study.slurm, queue, send)
+    try:
+        for_each_missing(plan, study.slurm, queue, send)
+    except _StoppedError:
+        return False
+    return True
 
 
 def for_each_missing(
@@ -90,18 +106,64 @@ def for_each_missing(
     send
         Returns the number of what it is given.
     """
-    left: dict[str, list[Task]] = {}
-    for task in unfinished(plan):
-        left.setdefault(task.job, []).append(task)
+    missing = unfinished(plan)
+    queued = {
+        task.name: number
+        for task in missing
+        if (number := numbers.get(task.name, "")) in queue and queue[number].title == job_title(task)
+    }
     for job in plan.jobs:
-        tasks = left.get(job.name, [])
-        queued = {
-            task.name: number
-            for task in tasks
-            if (number := numbers.get(task.name)) in queue and queue[number].title == job_title(task)
-        }
+        of_job = [task for task in missing if task.job == job.name]
         after: tuple[str, ...] = ()
         for stage in STAGES:
-            of_stage = [task for task in tasks if task.stage == stage]
-            if of_stage:
-                after = _stage(plan, of_stage, queued, after, send)
+            tasks = [task for task in of_job if task.stage == stage]
+            if tasks:
+                after = _send_stage(plan, tasks, queued, after, send)
+
+
+def _send_stage(
+    plan: Plan,
+    tasks: Sequence[Task],
+    queued: dict[str, str],
+    after: tuple[str, ...],
+    send: Callable[[Submission], str],
+) -> tuple[str, ...]:
+    """Send what is missing of one job's stage; returns the numbers that the next stage waits for.
+
+    Shards that are queued stay so. A job that waits for others is sent anew where one of them is new: SLURM
+    can't be told to wait for something else as well.
+    """
+    before = {task.name: queued[task.name] for task in tasks if task.name in queued}
+    is_new = any(number not in queued.values() for number in after)
+    if len(before) == len(tasks) and not is_new:
+        return tuple(dict.fromkeys(before.values()))
+    if tasks[0].stage == "compute":
+        left, replaces = tuple(task for task in tasks if task.name not in before), None
+    else:
+        left, replaces = tuple(tasks), next(iter(before.values()), None)
+        before = {}
+    script = files_of(plan, tasks[0].job).script(tasks[0].stage)
+    number = send(Submission(left, script, write_script(plan, left), after, replaces))
+    return (*before.values(), number)
+
+
+def preview(plan: Plan, numbers: Mapping[str, str], queue: Mapping[str, QueuedJob]) -> list[Submission]:
+    """Return what would be submitted; nothing is written, and numbers to come are jobs' names."""
+    submissions: list[Submission] = []
+
+    def send(submission: Submission) -> str:
+        submissions.append(submission)
+        return f"<{submission.title}>"
+
+    for_each_missing(plan, numbers, queue, send)
+    return submissions
+
+
+def _write(submission: Submission) -> None:
+    try:
+        submission.script.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        folder = submission.script.parent
+        raise BatchError(f"{folder} can't be made ({error.strerror}); give the plan another out") from error
+    with replacing(submission.script) as temporary:
+        temporary.write_text(submission.text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A plan as tasks: one command line each, what it makes and what it needs. Both runners take the same ones."""
+"""A plan as tasks: one command line each, what it makes, what it needs. Both runners take the same ones."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from erfscope.batch.files import JobFiles
 from erfscope.batch.plan import Job, Plan
 from erfscope.errors import MapError
 from erfscope.records.shard import Shard
-from erfscope.store.progress import read_progress
+from erfscope.store.lock import holder
+from erfscope.store.read import read_progress
 
 Stage = Literal["compute", "merge", "measure"]
 STAGES: tuple[Stage, ...] = ("compute", "merge", "measure")
@@ -57,9 +58,9 @@ class Task:
         return self.file.parent
 
 
-def files_of(plan: Plan, job: Job) -> JobFiles:
-    """Return where the files of a job lie."""
-    return JobFiles(plan.out / job.name, plan.shards)
+def files_of(plan: Plan, job: str) -> JobFiles:
+    """Return where the files of a job lie, by its name."""
+    return JobFiles(plan.out / job, plan.shards)
 
 
 def expand(plan: Plan) -> list[Task]:
@@ -68,7 +69,7 @@ def expand(plan: Plan) -> list[Task]:
 
 
 def _tasks(plan: Plan, job: Job) -> Iterator[Task]:
-    files = files_of(plan, job)
+    files = files_of(plan, job.name)
     parts = [_compute(job, files, index) for index in range(files.shards)]
     yield from parts
     before = tuple(part.name for part in parts)
@@ -122,7 +123,7 @@ def unfinished(plan: Plan) -> list[Task]:
     """
     left = []
     for job in plan.jobs:
-        whole = files_of(plan, job).map
+        whole = files_of(plan, job.name).map
         is_whole = is_finished(whole)
         for task in _tasks(plan, job):
             if task.stage == "measure":
@@ -141,6 +142,12 @@ def is_finished(file: Path) -> bool:
     except MapError:
         return False
     return progress is not None and progress.finished
+
+
+def is_held(file: Path) -> bool:
+    """Whether a process works on a map, as far as can be told from here."""
+    found = holder(file)
+    return found is not None and found.alive is not False
 
 
 def read_results(file: Path) -> dict[str, Any] | None:
