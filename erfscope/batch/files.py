@@ -59,6 +59,11 @@ class JobFiles:
         number = "" if index is None or self.shards == 1 else f"-{index}"
         return self.folder / f"{command}{number}.log"
 
+    def log_pattern(self, stage: str, *, in_array: bool) -> str:
+        """Return the log of a stage as SLURM takes it: numbers come in for what follows a percent sign."""
+        folder = str(self.folder).replace("%", "%%")
+        return f"{folder}/{stage}{'-%a' if in_array else ''}.log"
+
     def script(self, stage: str) -> Path:
         """Return the batch script of a stage."""
         return self.folder / f"{stage}.sbatch"

@@ -33,7 +33,7 @@ def dataset_name(dataset: Mapping[str, Any], where: str) -> str:
     return _slug("-".join(str(dataset[key]) for key in ("data", "split") if key in dataset))
 
 
-def job_name(network: str, dataset: str, size: str | None, rates: Sequence[int] | None) -> str:
+def job_name(network: str, dataset: str, size: str | None, rates: Sequence[int] | None, where: str) -> str:
     """Join the names of a job's parts: `deeplabv3-resnet18_cityscapes_769_r6-12-18`.
 
     Raises
@@ -44,7 +44,7 @@ def job_name(network: str, dataset: str, size: str | None, rates: Sequence[int] 
     rates_part = "r" + "-".join(map(str, rates)) if rates else None
     name = "_".join(part for part in (network, dataset, size, rates_part) if part)
     if len(name) > _LONGEST:
-        raise BatchError(f"the job {name[:40]}… has a name of {len(name)} letters; give its network a `name`")
+        raise BatchError(f"{where}: {name[:40]}… is a name of {len(name)} letters; give the network a name")
     return name
 
 

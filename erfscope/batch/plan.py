@@ -172,7 +172,7 @@ def _expand(content: _Content, file: Path, options: ComputeOptions) -> Iterator[
     ]
     for network, dataset in product(networks, datasets):
         yield Job(
-            name=job_name(network.name, dataset.name, dataset.value, network.value),
+            name=job_name(network.name, dataset.name, dataset.value, network.value, file.name),
             network=network.name,
             dataset=dataset.name,
             size=dataset.value,

@@ -133,10 +133,13 @@ def _directives(plan: Plan, tasks: Sequence[Task]) -> list[str]:
     """Return the lines `#SBATCH …`."""
     first, slurm = tasks[0], plan.slurm
     in_array = first.stage == "compute" and plan.shards > 1
+    if "\\" in str(first.folder):
+        raise BatchError(
+            f"SLURM writes no logs to {first.folder}, for it has a backslash; give the plan another out"
+        )
     options: dict[str, Any] = {
         "job-name": job_title(first),
-        "chdir": str(first.folder),
-        "output": f"{first.stage}{'-%a' if in_array else ''}.log",
+        "output": files_of(plan, first.job).log_pattern(first.stage, in_array=in_array),
         "open-mode": "append",
         "requeue": True,
     }

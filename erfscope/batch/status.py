@@ -125,7 +125,7 @@ class _Observer:
         if self.batch_runs:
             return "queued", "a batch runs"
         if number is not None and self.queue is None and (last is None or last.interrupted):
-            return "queued", f"as job {number} of SLURM, which can't be asked from here"
+            return "queued", f"job {number} of SLURM, which can't be asked from here"
         return "missing", last.reason if last is not None else ""
 
 

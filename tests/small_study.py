@@ -1,0 +1,50 @@
+"""Small studies: plans as files, and maps of a few pixels that are as far as they say."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+
+from erfscope.batch.options import ComputeOptions
+from erfscope.batch.plan import Plan, read_plan
+from erfscope.cli.compute import compute_command
+from erfscope.cli.parameters import network_option_names
+from erfscope.records.shard import WHOLE, Shard
+from erfscope.store.exchange import map_from_array
+from erfscope.store.write import write_map
+
+VALUES = {
+    "out": "study",
+    "sizes": [33],
+    "measure": ["star-distance", "pattern"],
+    "networks": [{"model": "fcn", "backbone": "resnet18", "num_classes": 3}],
+    "datasets": [{"data": "synthetic-leaves", "images": 4}],
+}
+NAME = "fcn-resnet18_synthetic-leaves_33"
+
+
+def write_plan(folder: Path, **changes) -> Path:
+    """Write the plan of one small network, some keys changed; None leaves one out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {key: value for key, value in (VALUES | changes).items() if value is not None}
+    path = folder / "plan.toml"
+    path.write_bytes(tomli_w.dumps(values).encode())
+    return path
+
+
+def read(path: Path) -> Plan:
+    """Read a plan as the command does."""
+    return read_plan(path, ComputeOptions(compute_command.params, network_option_names()))
+
+
+def plan(folder: Path, **changes) -> Plan:
+    return read(write_plan(folder, **changes))
+
+
+def make_map(path: Path, done: int = 4, listed: int | None = 4, shard: Shard = WHOLE, finished: bool = True):
+    """Write a map of five by five pixels with so many of its images."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    empty = map_from_array(np.ones((5, 5)))
+    erf = replace(empty, images=done, listed=listed, shard=shard, finished=finished)
+    write_map(erf, path, overwrite=True)
