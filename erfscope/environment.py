@@ -71,6 +71,15 @@ def granted_cores() -> int | None:
     return _number("SLURM_CPUS_ON_NODE")
 
 
+def asked_threads() -> int | None:
+    """Return how many threads the user asks for by OMP_NUM_THREADS; None if they leave it to us.
+
+    Under torchrun too, which sets the variable by itself.
+    """
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(first) if first.isdecimal() and int(first) and torchrun_place() is None else None
+
+
 def _number(name: str) -> int | None:
     value = os.environ.get(name, "")
     return int(value) if value.isdecimal() else None

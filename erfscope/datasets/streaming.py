@@ -119,8 +119,19 @@ def _attend_to_main(worker: int) -> None:
     also when it is killed.
     """
     for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+        if each != signal.SIGTERM:
+            signal.signal(each, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        Thread(target=_heed_main_alone, daemon=True).start()
     Thread(target=_end_with_main, daemon=True).start()
+
+
+def _heed_main_alone() -> None:
+    main = parent_process()
+    while main and signal.sigwaitinfo({signal.SIGTERM}).si_pid != main.pid:
+        pass
+    os._exit(0)
 
 
 def _end_with_main() -> None:

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from erfscope.environment import granted_cores, place_on_machine
+from erfscope.environment import asked_threads, granted_cores, place_on_machine
 from erfscope.errors import ComputeError
 
 
@@ -49,7 +49,7 @@ def share_cores(device: torch.device, workers: int | None, processes: int | None
     `workers` None asks for what pays off. On the CPU an image takes seconds to compute and some 70 ms to
     decode: a worker is worth its core only from four cores up (on two, it halves the speed). A CUDA
     device waits for nothing but decoding. Of `processes` that share the machine, by default as many as
-    were started together, each gets its part of both.
+    were started together, each gets its part of both. OMP_NUM_THREADS may ask for fewer threads.
     """
     cores = available_cores()
     if workers is None:
@@ -58,4 +58,5 @@ def share_cores(device: torch.device, workers: int | None, processes: int | None
     together = place_on_machine()[1] if processes is None else processes
     each = max(1, cores // together)
     workers = min(workers // together, each - 1)
-    return workers, each - workers
+    threads = each - workers
+    return workers, min(threads, asked_threads() or threads)

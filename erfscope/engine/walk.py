@@ -1,6 +1,5 @@
 """Which images a run takes, in which order, and into which group each falls."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,8 @@ from erfscope.engine.groups import deal_groups
 from erfscope.engine.source import ImageSource
 from erfscope.errors import ComputeError
 from erfscope.records.shard import Shard
+
+_ENDLESS = 1 << 62  # more images than anyone will give, and few enough to count with
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,14 @@ class Walk:
 
     @property
     def _places(self) -> range:
-        end = sys.maxsize if self.source.total is None else self.source.total
+        end = _ENDLESS if self.source.total is None else self.source.total
         return range(self.shard.index, end, self.shard.count)
 
     @cached_property
     def _order(self) -> Sequence[int]:
         """From a place to the image's number in the source's list."""
         if not self.shuffled:
-            return range(sys.maxsize)
+            return range(_ENDLESS)
         if self.source.total is None:
             raise ComputeError("a random order needs images of which the number is known; give a dataset")
         # Of its own stream: the groups are drawn by the same seed.

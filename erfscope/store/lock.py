@@ -15,7 +15,7 @@ from erfscope.errors import MapError
 
 #: After so long without a sign of life, a process on another machine counts as dead.
 LEASE_SECONDS = 60.0
-_POLL_SECONDS = 0.5
+_WAIT_SECONDS, _POLL_SECONDS = 1.2 * LEASE_SECONDS, 0.5
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _acquire(lock: SoftFileLease, path: Path, wait: Callable[[str], None]) -> No
         if found is not None and found.alive is None:
             wait(f"{path} is held by {found}; waiting a minute for a sign of life")
             with suppress(Timeout):
-                lock.acquire(timeout=LEASE_SECONDS * 1.2, poll_interval=_POLL_SECONDS)
+                lock.acquire(timeout=_WAIT_SECONDS, poll_interval=_POLL_SECONDS)
                 return
         raise MapError(
             f"{path} is being written by {found or 'another process'}; wait for it, or choose another --out"

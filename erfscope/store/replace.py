@@ -35,7 +35,7 @@ def prepare_target(path: Path, *, overwrite: bool, bytes_needed: int = 0) -> Non
         ) from error
     if free < bytes_needed:
         raise MapError(
-            f"folder {folder} has {free / 1e6:.0f} MB free, {path.name} needs {bytes_needed / 1e6:.0f} MB; "
+            f"folder {folder} has {free / 1e6:.1f} MB free, {path.name} needs {bytes_needed / 1e6:.1f} MB; "
             "free some space or choose another with --out"
         )
 

@@ -240,6 +240,7 @@ class _Session:
             "seconds": time.perf_counter() - self.clock,
             "images": done - self.done_before,
             "host": platform.node(),
+            "threads": plan.threads,
         }
         sessions = [*self.earlier, session]
         seconds = sum(each["seconds"] for each in sessions)

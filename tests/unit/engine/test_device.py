@@ -4,6 +4,11 @@ import torch
 from erfscope.engine import device
 
 
+@pytest.fixture(autouse=True)
+def no_wish(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
 @pytest.mark.parametrize("cores", [1, 2, 3, 4, 8, 64])
 @pytest.mark.parametrize("workers", [None, 0, 1, 4, 100])
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])
@@ -21,3 +26,27 @@ def test_a_worker_is_worth_its_core_from_four_up(monkeypatch):
     for cores, expected in ((1, 0), (2, 0), (4, 1), (16, 4), (64, 4)):
         monkeypatch.setattr(device, "available_cores", lambda cores=cores: cores)
         assert device.share_cores(torch.device("cpu"), None)[0] == expected
+
+
+def test_omp_num_threads_asks_for_fewer(monkeypatch):
+    monkeypatch.setattr(device, "available_cores", lambda: 8)
+    for value, threads in (("1", 1), ("3,2", 3), ("64", 8), ("0", 8), ("many", 8)):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert device.share_cores(torch.device("cpu"), 0) == (0, threads)
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "0")
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # torchrun's own default
+    assert device.share_cores(torch.device("cpu"), 0) == (0, 4)
+
+
+def test_slurm_grants_fewer_cores_than_there_are(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(16)), raising=False)
+    assert device.available_cores() == 16
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "4")
+    assert device.available_cores() == 4
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+    monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", "2(x3),1")
+    assert device.available_cores() == 6
+    assert device.share_cores(torch.device("cpu"), 0) == (0, 3)
