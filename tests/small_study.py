@@ -14,6 +14,22 @@ from erfscope.records.shard import WHOLE, Shard
 from erfscope.store.exchange import map_from_array
 from erfscope.store.write import write_map
 
+SLOW = """\
+import time
+from torch import nn
+
+
+class Slow(nn.Sequential):
+    def forward(self, x):
+        time.sleep(self.seconds)
+        return super().forward(x)
+
+
+def network(seconds):
+    net = Slow(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, padding=1))
+    net.seconds = float(seconds)
+    return net
+"""
 VALUES = {
     "out": "study",
     "sizes": [33],
@@ -40,6 +56,16 @@ def read(path: Path) -> Plan:
 
 def plan(folder: Path, **changes) -> Plan:
     return read(write_plan(folder, **changes))
+
+
+def slow_network(folder: Path, seconds: float) -> dict:
+    """Write code beside a plan, and return the plan's entry: so slow that a signal comes before its end.
+
+    By the dense engine only: a graph would be computed without its Python.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "slow.py").write_text(SLOW)
+    return {"model": "slow:network", "name": "slow", "option": {"seconds": str(seconds)}}
 
 
 def make_map(path: Path, done: int = 4, listed: int | None = 4, shard: Shard = WHOLE, finished: bool = True):

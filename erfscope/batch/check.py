@@ -33,6 +33,7 @@ def check_jobs(jobs: Iterable[Job], where: str) -> None:
 
 
 def _check_network(chosen: Mapping[str, Any]) -> None:
+    from erfscope.checkpoints.files.kind import check_file
     from erfscope.checkpoints.request import Request
     from erfscope.checkpoints.sniff import sniff
     from erfscope.zoo.catalog.table import describe_network
@@ -48,5 +49,7 @@ def _check_network(chosen: Mapping[str, Any]) -> None:
         allow_partial=bool(chosen.get("allow_partial")),
         options=options,
     )
+    if checkpoint is not None:
+        check_file(checkpoint)
     if sniff(request).format == "catalog":
         describe_network(chosen["model"], **options)

@@ -33,7 +33,8 @@ def tell_plan(plan: Plan, *, slurm: bool) -> dict[str, Any]:
         What can't be done.
     """
     left = unfinished(plan)
-    _check(plan, left)
+    if not (slurm and plan.slurm.container):
+        _check(plan, left)
     open_tasks = {task.name for task in left}
     tasks: dict[str, list[dict[str, Any]]] = {job.name: [] for job in plan.jobs}
     for task in expand(plan):
@@ -95,11 +96,10 @@ def run_here(plan: Plan, *, at_once: int, note: Say, warn: Say) -> dict[str, Any
         elif what != "begins":
             warn(f"{task.name}: {what} ({task.log})")
 
+    _check(plan, unfinished(plan))
     with stoppable() as stop, open_study(plan, note) as study:
-        left = unfinished(plan)
-        _check(plan, left)
         study.remember_jobs(plan)
-        came_out = LocalRunner(plan.file.parent, at_once, stop, tell, PROGRAM).run(left)
+        came_out = LocalRunner(plan.file.parent, at_once, stop, tell, PROGRAM).run(unfinished(plan))
     return {
         **_heading(plan),
         **_standing(read_status(plan, {})),
@@ -131,8 +131,9 @@ def submit_to_slurm(plan: Plan, *, note: Say) -> dict[str, Any]:
             + (f", after {', '.join(submission.after)}" if submission.after else "")
         )
 
-    with stoppable() as stop, open_study(plan, note) as study:
+    if plan.slurm.container is None:  # else what there is is not what is here
         _check(plan, unfinished(plan))
+    with stoppable() as stop, open_study(plan, note) as study:
         study.remember_jobs(plan)
         complete = submit(plan, study, read_queue() if study.slurm else {}, stop, tell)
     return {

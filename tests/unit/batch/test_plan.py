@@ -1,12 +1,16 @@
 """A plan's jobs, their names and words, and what is said of plans that can't be."""
 
+import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 import tomli_w
 from small_study import NAME, VALUES, plan, read, write_plan
 
 from erfscope.batch.check import check_jobs
+from erfscope.batch.slurm import write_script
+from erfscope.batch.tasks import STAGES, expand
 from erfscope.errors import BatchError
 
 ASPP = {"model": "deeplabv3", "backbone": "resnet18"}
@@ -189,6 +193,7 @@ def test_no_file_and_no_toml_are_told(tmp_path):
         ({"model": "fcn", "backbone": "resnet19"}, "resnet19"),
         ({"model": "fcn", "option": {"widgets": 2}}, "fcn takes no widgets"),
         ({"model": "gone.pth"}, "gone.pth"),
+        ({"model": "fcn", "checkpoint": "gone.pth"}, "gone.pth"),
     ],
 )
 def test_the_catalog_is_asked_before_anything_runs(tmp_path, network, said):
@@ -203,6 +208,15 @@ def test_data_sets_are_looked_up_too(tmp_path):
     with pytest.raises(BatchError, match="did you mean cityscapes"):
         check_jobs(made.jobs, "plan.toml")
     check_jobs(plan(tmp_path).jobs, "plan.toml")
+
+
+def test_the_example_can_be_carried_out():
+    made = read(Path(__file__).parents[3] / "examples" / "batch" / "plan.toml")
+    assert len(made.jobs) == 26
+    check_jobs(made.jobs, "plan.toml")
+    for stage in STAGES:
+        tasks = [task for task in expand(made) if task.job == made.jobs[0].name and task.stage == stage]
+        subprocess.run(["bash", "-n"], input=write_script(made, tasks), text=True, check=True)
 
 
 def test_one_table_stands_for_a_list_of_one(tmp_path):
