@@ -72,6 +72,10 @@ class Walk:
         listed = self.source.names
         return [listed[self._order[place]] for place in range(len(listed))] if self.shuffled else listed
 
+    def begins_with(self, places: Sequence[int]) -> bool:
+        """Whether these are the first places of this shard, so that the rest can follow."""
+        return list(places) == list(self._places[: len(places)])
+
     def steps(self, workers: int, start: int = 0) -> Iterator[Step]:
         """Yield this shard's images from its number `start` on, read by so many processes."""
         places = self._places[start:]

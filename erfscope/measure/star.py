@@ -42,7 +42,7 @@ SQUARED = np.sqrt(2.0)  # a blob of E is that much wider than of E²
 def measure_star(
     erf: FloatArray,
     center: tuple[float, float],
-    replicates: NDArray[np.float32] | None = None,
+    replicates: NDArray[np.floating] | None = None,
     *,
     images_per_group: Sequence[int] | None = None,
 ) -> StarMeasurement:
@@ -77,7 +77,7 @@ def measure_star(
 def _measure(
     erf: FloatArray,
     center: tuple[float, float],
-    replicates: NDArray[np.float32] | None,
+    replicates: NDArray[np.floating] | None,
     images_per_group: Sequence[int] | None,
 ) -> StarMeasurement:
     positive = np.maximum(erf, 0.0)

@@ -38,7 +38,7 @@ class StarErrors:
 
 def measure_errors(
     erf: FloatArray,
-    replicates: NDArray[np.float32] | None,
+    replicates: NDArray[np.floating] | None,
     images_per_group: Sequence[int] | None,
     region: Region,
     fitter: LatticeFitter,

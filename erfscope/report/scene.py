@@ -66,6 +66,7 @@ class Scene:
         erf = self.erf
         origin = [erf.network_label, erf.weights_label]
         where = f"unit of {erf.unit.layer}" if erf.unit.layer else ""
-        count = f"{erf.images} images" if erf.images else ""
+        of_all = "" if erf.is_whole or erf.listed is None else f" of {erf.listed}"
+        count = f"{erf.images}{of_all} images" if erf.images else ""
         facts = [erf.data_label, count, f"{erf.formula} formula, {erf.target}", where]
         return "\n".join(" · ".join(part for part in line if part) for line in (origin, facts))

@@ -8,7 +8,7 @@ from erfscope.report.words import NOTHING, interval, listed, number, percent, po
 
 Document = Mapping[str, Any]
 LONGEST_LIST = 8  # of provenance that is printed in full
-NOT_PROVENANCE = ("prediction", "weights.missing_names", "weights.unexpected_names")
+NOT_PROVENANCE = ("prediction", "convergence", "weights.missing_names", "weights.unexpected_names")
 
 #: Name, key, key of the standard error, key of the prediction.
 STAR_ROWS = (
@@ -58,7 +58,7 @@ def make_tables(document: Document) -> tuple[Table, ...]:
     tables = [star_table(document), ring_table(document), gaussian_table(document["gaussian"])]
     tables += [extent_table(document["extent"]), reach_table(document["extent"])]
     tables += [pattern_table(document["pattern"]), prediction_table(document["prediction"])]
-    tables.append(map_table(document["map"]))
+    tables += [map_table(document["map"]), convergence_table(document["convergence"])]
     return tuple(table for table in tables if table.rows)
 
 
@@ -224,6 +224,30 @@ def map_table(facts: Document) -> Table:
         ("peak", f"{facts['peak']:.6g}"),
     ]
     return Table("Map", ("", ""), tuple(row for row in rows if row[1] != NOTHING))
+
+
+def convergence_table(convergence: Document | None) -> Table:
+    """Tell how well the map is known, and was at each check of a run with `--until`."""
+    if convergence is None:
+        return Table("Error against images", (), ())
+    checks = convergence["checks"]
+    rows = [
+        (
+            f"{check['images']:,}",
+            percent(check["map_error"], sign=False),
+            percent(check["arm_error"], sign=False),
+            with_error(check["center_to_center_px"], check["center_to_center_stderr_px"], "px"),
+        )
+        for check in checks
+    ]
+    header = ("images", "the map's error", "the worst ring's", "center to center")
+    columns = 2 if all(check["pattern"] == "none" for check in checks) else 4
+    notes = (
+        convergence["sentence"],
+        "The map's error is the L1 norm of its standard error (jackknife over the groups of images) over "
+        f"its own, both smoothed over {checks[-1]['smoothing_px']:.0f} px.",
+    )
+    return Table("Error against images", header[:columns], tuple(row[:columns] for row in rows), notes)
 
 
 def provenance_table(provenance: Document) -> Table:

@@ -61,7 +61,9 @@ def locked(path: Path, wait: Callable[[str], None] = lambda reason: None) -> Ite
     try:
         _acquire(lock, path, wait)
     except OSError as error:
-        raise MapError(f"can't lock {path} ({error.strerror}); choose another folder with --out") from error
+        raise MapError(
+            f"can't lock {path} ({error.strerror}); free space or choose another folder with --out"
+        ) from error
     try:
         for left in path.parent.glob(f".{path.name}.*.tmp"):
             left.unlink(missing_ok=True)

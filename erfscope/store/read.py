@@ -9,8 +9,10 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from erfscope.errors import MapError
+from erfscope.records.arrays import FloatArray
 from erfscope.records.erf_map import ErfMap, ImageRecord
 from erfscope.records.shard import Shard
 from erfscope.records.unit import Unit
@@ -104,22 +106,31 @@ def _read(file: h5py.File, path: Path) -> ErfMap:
     _check_version(file, path)
     provenance = file.get("provenance", {})
     images, listed = attributes.get("images"), attributes.get("images_listed")
+    erf = file["erf"][()].astype(np.float64)
     return ErfMap(
-        erf=file["erf"][()].astype(np.float64),
+        erf=erf,
         unit=Unit(int(attributes["unit_y"]), int(attributes["unit_x"]), attributes.get("unit_layer")),
         origin=(float(attributes["origin_y"]), float(attributes["origin_x"])),
         formula=str(attributes["formula"]),
         target=str(attributes["target"]),
         images=None if images is None else int(images),
-        signed=file["signed"][()] if "signed" in file else None,
-        square=file["square"][()] if "square" in file else None,
-        replicates=file["replicates"][()] if "replicates" in file else None,
+        **_read_others(file, erf),
         records=_read_records(provenance),
         provenance=_read_provenance(provenance),
         listed=None if listed is None else int(listed),
         shard=_read_shard(attributes),
         finished=bool(attributes.get("finished", True)),
     )
+
+
+def _read_others(file: h5py.File, erf: FloatArray) -> dict[str, NDArray[Any]]:
+    """Read the arrays beside `erf`; refuse what doesn't fit it: another program may have made it."""
+    arrays = {name: file[name][()] for name in ("signed", "square", "replicates") if name in file}
+    for name, array in {"erf": erf, **arrays}.items():
+        wanted = array.shape[:1] + erf.shape if name == "replicates" else erf.shape
+        if erf.ndim != 2 or array.shape != wanted or array.dtype.kind != "f":
+            raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
+    return arrays
 
 
 def _read_shard(attributes: Mapping[str, Any]) -> Shard:

@@ -31,12 +31,12 @@ def prepare_target(path: Path, *, overwrite: bool, bytes_needed: int = 0) -> Non
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise MapError(
-            f"can't write to folder {folder} ({error.strerror}); choose another with --out"
+            f"can't write to folder {folder} ({error.strerror}); free space or choose another with --out"
         ) from error
     if free < bytes_needed:
         raise MapError(
             f"folder {folder} has {free / 1e6:.1f} MB free, {path.name} needs {bytes_needed / 1e6:.1f} MB; "
-            "free some space or choose another with --out"
+            "free space or choose another with --out"
         )
 
 

@@ -8,29 +8,39 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erfscope.measure import star as stars
+from erfscope.measure.convergence import images_needed
 from erfscope.measure.extent import SCALE_FLAG
 from erfscope.measure.gaussian.fit import gaussian_residual
 from erfscope.measure.lattice.cells import reach
 from erfscope.measure.patches import measure_patches
 from erfscope.measure.pattern import classify
+from erfscope.records.convergence import ErrorCheck
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.gaussian import GaussianFit
 from erfscope.records.masses import MassStatistics
 from erfscope.records.star import StarMeasurement
 from erfscope.report.advice import Crop, advise
+from erfscope.report.convergence import GOAL, draw_convergence, say_images
 from erfscope.report.figures import draw_map, draw_panels
 from erfscope.report.html import Chapter, write_html
 from erfscope.report.pictures import Picture, hover_values, inline
 from erfscope.report.scene import Findings, Scene
 from erfscope.store.read import read_map
 from erfscope.store.replace import prepare_target
-from erfscope.workflows.measurements import fit_gaussian, measure_extent, measure_star
+from erfscope.workflows.measurements import (
+    error_checks,
+    fit_gaussian,
+    measure_extent,
+    measure_star,
+    recorded_convergence,
+)
 from erfscope.workflows.star_prediction import hold_against, recorded_prediction
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKS = ("star", "gaussian", "prediction")
+ERRORS = (0.1, 0.03, GOAL)  # of a map, for which the number of images is told
 _NEED_GAUSSIAN = frozenset({"gaussian", "profiles", "residual"})
 
 
@@ -60,7 +70,7 @@ def write_report(
     -------
     list
         One JSON-able document a map: file, origin (network, weights and data in a line), map, star (held
-        against the prediction), gaussian, pattern, extent, prediction, advice, flags.
+        against the prediction), gaussian, pattern, extent, convergence, prediction, advice, flags.
 
     Raises
     ------
@@ -82,8 +92,11 @@ def _chapter(file: Path, crop: int | None) -> Chapter:
     erf = read_map(file)
     star, fit = measure_star(erf), fit_gaussian(erf)
     findings = Findings(star, fit, gaussian_residual(erf.erf, fit), recorded_prediction(erf))
+    checks = error_checks(erf, star)
     document = _document(file, erf, star, fit, findings.prediction, crop)
-    return Chapter(document, erf.provenance, _pictures(erf, findings), hover_values(erf))
+    document["convergence"] = _convergence(erf, checks)
+    pictures = (*_pictures(erf, findings), *_error_picture(erf, checks))
+    return Chapter(document, erf.provenance, pictures, hover_values(erf))
 
 
 def _document(
@@ -109,11 +122,11 @@ def _document(
         "advice": advise(predicted, held, _crop(erf, crop)).summary(),
         "flags": [
             *(f"map: {flag}" for flag in _map_flags(erf)),
-            *(f"star: {flag}" for flag in star.flags),
-            *(f"Gaussian: {flag}" for flag in fit.flags),
+            *(f"star: {flag}" for flag in star.flags if flag not in erf.flags),
+            *(f"Gaussian: {flag}" for flag in fit.flags if flag not in erf.flags),
             *(f"pattern: {flag}" for flag in pattern.flags),
             # That the logarithm depends on the scale holds for every map: a table's note says so.
-            *(f"extent: {flag}" for flag in extent.flags if flag != SCALE_FLAG),
+            *(f"extent: {flag}" for flag in extent.flags if flag not in (SCALE_FLAG, *erf.flags)),
             *(f"prediction: {flag}" for flag in predicted.get("flags") or ()),
         ],
     }
@@ -151,6 +164,37 @@ def _on_scale(erf: ErfMap, findings: Findings, scale: str, shown_on: str) -> tup
     return whole, profiles
 
 
+def _convergence(erf: ErfMap, checks: Sequence[ErrorCheck]) -> dict[str, Any] | None:
+    """Tell the errors, and how many images others would take; None where nothing is known of them."""
+    if not checks:
+        return None
+    recorded, last = recorded_convergence(erf), checks[-1]
+    known = last.map_error or 0.0  # all of them have one
+    needed = {f"{error:g}": images_needed(last.images, known, error) for error in ERRORS}
+    return {
+        "until": None if recorded is None else recorded.until,
+        "converged": None if recorded is None else recorded.converged,
+        "checks": [check.summary() for check in checks],
+        "images_needed": needed,
+        "sentence": say_images(last.images, known, needed[f"{GOAL:g}"]),
+    }
+
+
+def _error_picture(erf: ErfMap, checks: Sequence[ErrorCheck]) -> tuple[Picture, ...]:
+    if not checks:
+        return ()
+    recorded = recorded_convergence(erf)
+    until = None if recorded is None else recorded.until
+    figure = draw_convergence(checks, until=until, title=Scene(erf, "log").title)
+    return (
+        inline(
+            figure,
+            alt="Relative standard error of the map against the number of its images, on logarithmic axes",
+            caption="How well the map is known: its error against the number of its images.",
+        ),
+    )
+
+
 def _map_facts(erf: ErfMap, masses: MassStatistics | None) -> dict[str, Any]:
     """Gather what is known of the map itself, with how evenly the images contribute."""
     y, x = erf.origin
@@ -175,11 +219,12 @@ def _crop(erf: ErfMap, given: int | None) -> Crop:
 def _map_flags(erf: ErfMap) -> list[str]:
     """Say what must be known of weights and images before any number is used."""
     weights = erf.provenance.get("weights") or {}
-    flags = []
+    flags = list(erf.flags)
     if weights.get("source") == "random":
         flags.append("random weights: it shows the network's structure, nothing that was learnt")
     elif weights.get("missing"):
         flags.append(f"{weights['missing']} tensors are missing from the checkpoint, and random")
     if erf.skipped:
         flags.append(f"{len(erf.skipped)} images were skipped")
-    return flags
+    recorded = recorded_convergence(erf)
+    return flags if recorded is None else [*flags, *recorded.flags]

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
-from erfscope.measure import extent, star
+from erfscope.errors import MapError
+from erfscope.measure import convergence, extent, star
 from erfscope.measure.gaussian import fit as gaussian
 from erfscope.measure.masses import measure_masses
+from erfscope.records.convergence import Convergence, ErrorCheck
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.extent import Extent
 from erfscope.records.gaussian import GaussianFit
@@ -17,7 +19,8 @@ STAR_RESIDUALS = "the residual keeps the blobs of a star or grid: a Gaussian say
 
 def measure_star(erf: ErfMap) -> StarMeasurement:
     """Find the star in a map and measure its arms; see `measure.star.measure_star`."""
-    return star.measure_star(erf.erf, erf.origin, erf.replicates, images_per_group=images_per_group(erf))
+    found = star.measure_star(erf.erf, erf.origin, erf.replicates, images_per_group=images_per_group(erf))
+    return replace(found, flags=(*erf.flags, *found.flags))
 
 
 def fit_gaussian(erf: ErfMap, model: str = "auto", *, with_offset: bool = True) -> GaussianFit:
@@ -29,9 +32,10 @@ def fit_gaussian(erf: ErfMap, model: str = "auto", *, with_offset: bool = True) 
     fit = gaussian.fit_gaussian(
         erf.erf, erf.origin, model, erf.replicates, with_offset=with_offset, images_per_group=sizes
     )
+    flags = (*erf.flags, *fit.flags)
     if fit.r_squared_smoothed < NO_STAR_FROM and star.measure_star(erf.erf, erf.origin).pattern != "none":
-        return replace(fit, flags=(*fit.flags, STAR_RESIDUALS))
-    return fit
+        flags = (*flags, STAR_RESIDUALS)
+    return replace(fit, flags=flags)
 
 
 def measure_extent(erf: ErfMap) -> Extent:
@@ -39,7 +43,8 @@ def measure_extent(erf: ErfMap) -> Extent:
     found = extent.measure_extent(
         erf.erf, erf.origin, erf.replicates, images=erf.images, images_per_group=images_per_group(erf)
     )
-    return replace(found, images=mass_statistics(erf), flags=(*found.flags, *mass_flags(erf)))
+    flags = (*erf.flags, *found.flags, *mass_flags(erf))
+    return replace(found, images=mass_statistics(erf), flags=flags)
 
 
 def mass_statistics(erf: ErfMap) -> MassStatistics | None:
@@ -52,6 +57,44 @@ def mass_flags(erf: ErfMap) -> tuple[str, ...]:
     """Say in words if one image has more than 10 % of the gradient mass."""
     statistics = mass_statistics(erf)
     return () if statistics is None else statistics.flags
+
+
+def recorded_convergence(erf: ErfMap) -> Convergence | None:
+    """Return what a run with `--until` recorded; None of any other map.
+
+    Raises
+    ------
+    MapError
+        The record is damaged.
+    """
+    recorded = erf.provenance.get("convergence")
+    if recorded is None:
+        return None
+    try:
+        return Convergence.from_summary(recorded)
+    except (KeyError, TypeError) as error:
+        raise MapError(
+            f"the map's record of its convergence is damaged ({error!r}); compute the map again"
+        ) from error
+
+
+def error_checks(erf: ErfMap, star: StarMeasurement) -> tuple[ErrorCheck, ...]:
+    """Return how well a map was known at each recorded check, and, measured anew, as it is.
+
+    Empty without groups of images to tell it.
+
+    Parameters
+    ----------
+    star
+        Of this map.
+    """
+    recorded = recorded_convergence(erf)
+    checks = () if recorded is None else recorded.checks
+    if erf.images and erf.replicates is not None:
+        sizes = images_per_group(erf)
+        now = convergence.check(erf.erf, erf.origin, erf.replicates, sizes, erf.images, star=star)
+        checks = (*(check for check in checks if check.images < erf.images), now)
+    return tuple(check for check in checks if check.map_error)
 
 
 def images_per_group(erf: ErfMap) -> list[int] | None:

@@ -1,5 +1,7 @@
 """From a map to the one word for it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from erfscope.measure.patches import measure_patches
@@ -12,4 +14,5 @@ from erfscope.workflows.measurements import fit_gaussian, measure_star
 def classify_pattern(erf: ErfMap) -> Pattern:
     """Name what a map looks like; see `measure.pattern.classify`."""
     total = float(np.maximum(erf.erf, 0).sum())
-    return classify(measure_star(erf), measure_patches(erf.erf), fit_gaussian(erf), erf.size, total)
+    found = classify(measure_star(erf), measure_patches(erf.erf), fit_gaussian(erf), erf.size, total)
+    return replace(found, flags=(*erf.flags, *found.flags))

@@ -68,3 +68,14 @@ def test_first_map(here):
     runpy.run_path(str(TOP / "examples" / "first_map.py"))
     assert (here / "first_map.png").stat().st_size > 10_000
     assert (here / "first_map.h5").exists()
+
+
+def test_images_needed(here, small_map, monkeypatch, capsys):
+    small_map.save("small.h5")
+    monkeypatch.setattr("sys.argv", ["images_needed.py", "small.h5"])
+    runpy.run_path(str(TOP / "examples" / "images_needed.py"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("small.h5: 20 images")
+    assert [line.split()[0] for line in lines[1:4]] == ["map"] * 3
+    few, _, many = (int(line.split()[-2].replace(",", "")) for line in lines[1:4])
+    assert many == pytest.approx(100 * few, abs=100)  # 1 % and 10 %, each rounded up

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from simulated_maps import Blob, clipped_sums, star_variance
 
+from erfscope.records.convergence import Convergence, ErrorCheck
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.unit import Unit
 from erfscope.workflows.figures import write_report
@@ -115,7 +116,7 @@ def test_links_lead_somewhere_and_images_have_words(both):
     assert links == ["#map-1", "#map-2"]
     assert {link[1:] for link in links} <= names
     images = both.page.all("img")
-    assert len(images) == 2 * 5  # map and profiles on two scales, and the residual
+    assert len(images) == 2 * 6  # map and profiles on two scales, the residual, and the error
     assert all(len(each["alt"]) > 20 for each in images)
     switch = both.page.all("input")
     assert {(each["type"], each["name"]) for each in switch} == {("radio", "scale")}
@@ -162,6 +163,56 @@ def test_advice_and_warnings(both):
     assert any("random weights" in flag for flag in star["flags"])
     assert "prediction: taps fall outside" in star["flags"]
     assert small["advice"]["rates"] is None
+
+
+def test_it_tells_how_many_images_it_takes(both):
+    text = both.page.text()
+    for document in both.documents:
+        found = document["convergence"]
+        (check,) = found["checks"]  # none was recorded: the map as it is
+        assert check["images"] == document["map"]["images"]
+        ratio = (check["map_error"] / 0.01) ** 2
+        assert found["images_needed"]["0.01"] == pytest.approx(ratio * check["images"], abs=1)
+        assert (found["until"], found["converged"]) == (None, None)
+        assert found["sentence"] in text
+        assert f"{100 * check['map_error']:.2f} %" in text
+
+
+def stopped_map(star, **changes):
+    """A map that was checked at 8 images, and stopped at its 16."""
+    checks = tuple(ErrorCheck(images, 0.2, 0.05, "star", 3, 16.0, 144.0, 2.0) for images in (8, 16))
+    record = Convergence(0.2, checks, True, ("mind the stopping",)).summary() | changes
+    return replace(star, provenance={**star.provenance, "convergence": record})
+
+
+def test_recorded_checks_are_shown(run, here, star):
+    stopped_map(star).save("stopped.h5")
+    (document,) = run("report", "stopped.h5", "--json").json["results"]
+    found = document["convergence"]
+    assert [check["images"] for check in found["checks"]] == [8, 16]
+    assert found["checks"][0]["map_error"] == 0.2
+    assert found["checks"][1]["map_error"] != 0.2  # measured anew
+    assert (found["until"], found["converged"]) == (0.2, True)
+    assert "map: mind the stopping" in document["flags"]
+    page = Page((here / "report.html").read_text())
+    assert "mind the stopping" in page.text()
+    assert "convergence.checks" not in page.text()  # the table of errors has them
+
+
+def test_a_damaged_record_is_told_in_a_line(run, here, star):
+    stopped_map(star, checks=[{"images": 3}]).save("damaged.h5")
+    result = run("report", "damaged.h5")
+    assert result.code == 2
+    assert "record of its convergence is damaged" in result.err
+    assert "compute the map again" in result.err
+
+
+def test_a_map_whose_images_are_unknown_has_no_such_figure(run, here, star):
+    np.save("groups.npy", star.replicates)
+    assert run("import", "groups.npy", "groups.h5").code == 0
+    (document,) = run("report", "groups.h5", "--json").json["results"]
+    assert document["convergence"] is None
+    assert len(Page((here / "report.html").read_text()).all("img")) == 5
 
 
 def test_hostile_names_stay_text(run, here, star):

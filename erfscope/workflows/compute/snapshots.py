@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from erfscope.errors import MapError
 from erfscope.interrupt import Stop
 from erfscope.records.erf_map import ErfMap
 from erfscope.store.write import write_map
@@ -49,5 +50,19 @@ class Snapshots:
         with self._writing:
             erf = self._take()
             if len(erf.records) != self._saved_images:
-                write_map(erf, self.path, overwrite=True)
+                self.write(erf)
             self._saved_at, self._saved_images = time.monotonic(), len(erf.records)
+
+    def write(self, erf: ErfMap) -> None:
+        """Replace the file by a map.
+
+        Raises
+        ------
+        MapError
+            It can't be written; the last snapshot stays.
+        """
+        try:
+            write_map(erf, self.path, overwrite=True)
+        except MapError as error:
+            kept = f"; {self.path} keeps {self._saved_images} images, and --resume goes on from there"
+            raise MapError(f"{error}{kept if self._saved_images else ''}") from error

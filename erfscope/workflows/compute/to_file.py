@@ -17,7 +17,7 @@ from erfscope.records.shard import Shard
 from erfscope.store.lock import locked
 from erfscope.store.read import read_map, read_progress
 from erfscope.store.replace import prepare_target
-from erfscope.store.write import bytes_for, write_map
+from erfscope.store.write import bytes_for
 from erfscope.workflows.compute.run import Run, Wishes
 from erfscope.workflows.compute.snapshots import Snapshots
 from erfscope.workflows.opening import as_trained, open_network, pick, warn_of
@@ -91,7 +91,7 @@ def compute_to_file(order: Order, out: Path, shard: Shard, display: Display) -> 
         with display.progress(run.name, run.walk.total or 0) as shown:
             erf = run.carry_out(shown, keeper, before)
         if erf.finished:
-            write_map(erf, out, overwrite=True)
+            keeper.write(erf)
         return erf
 
 
@@ -161,3 +161,5 @@ def refuse_another(before: ErfMap, run: Run, out: Path) -> None:
             f"{out} is of a run with {different}; go on with what it was begun with, choose another --out, "
             "or --overwrite it"
         )
+    if not before.finished and not run.walk.begins_with([record.place for record in before.records]):
+        raise MapError(f"{out} was merged of some shards; compute the others and merge them, too")

@@ -41,7 +41,12 @@ def assert_same(merged, whole):
     assert [replace(record, mass=None) for record in merged.records] == [
         replace(record, mass=None) for record in whole.records
     ]
-    assert (merged.images, merged.listed, merged.shard, merged.finished) == (IMAGES, IMAGES, whole.shard, True)
+    assert (merged.images, merged.listed, merged.shard, merged.finished) == (
+        IMAGES,
+        IMAGES,
+        whole.shard,
+        True,
+    )
 
 
 def test_a_shard_takes_every_nth_image_and_reaches_all_groups(shards, whole):
