@@ -24,7 +24,8 @@ def check_jobs(jobs: Iterable[Job], where: str) -> None:
     from erfscope.datasets.opening import choose_layout
 
     brought = plugins.names(plugins.DATASETS)
-    for job in jobs:
+    # A network is one object in all its jobs: of data sets and sizes.
+    for job in {(id(job.chosen), job.data): job for job in jobs}.values():
         try:
             choose_layout(job.data, brought)
             _check_network(job.chosen)

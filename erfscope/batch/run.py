@@ -35,35 +35,15 @@ def tell_plan(plan: Plan, *, slurm: bool) -> dict[str, Any]:
     left = unfinished(plan)
     if not (slurm and plan.slurm.container):
         _check(plan, left)
-    open_tasks = {task.name for task in left}
+    undone = {task.name for task in left}
     tasks: dict[str, list[dict[str, Any]]] = {job.name: [] for job in plan.jobs}
     for task in expand(plan):
-        command = shlex.join(("erfscope", *task.words)) + (
-            f" > {shlex.quote(str(task.file))}" if task.prints else ""
-        )
-        row = {
-            "name": task.name,
-            "command": command,
-            "file": str(task.file),
-            "done": task.name not in open_tasks,
-        }
-        tasks[task.job].append(row)
-    document: dict[str, Any] = {
-        **_heading(plan),
-        "jobs": [
-            {"name": name, "folder": str(files_of(plan, name).folder), "tasks": rows}
-            for name, rows in tasks.items()
-        ],
-    }
-    if slurm:
-        numbers = read_study(plan).slurm
-        would = preview(plan, numbers, read_queue() if numbers else {})
-        document["submissions"] = [
-            _submission(each)
-            | {"command": shlex.join(submission_words(each.script, each.after)), "text": each.text}
-            for each in would
-        ]
-    return document
+        tasks[task.job].append(_told(task) | {"done": task.name not in undone})
+    jobs = [
+        {"name": name, "folder": str(files_of(plan, name).folder), "tasks": rows}
+        for name, rows in tasks.items()
+    ]
+    return {**_heading(plan), "jobs": jobs} | ({"submissions": _would_submit(plan)} if slurm else {})
 
 
 def run_here(plan: Plan, *, at_once: int, note: Say, warn: Say) -> dict[str, Any]:
@@ -108,7 +88,7 @@ def run_here(plan: Plan, *, at_once: int, note: Say, warn: Say) -> dict[str, Any
     }
 
 
-def submit_to_slurm(plan: Plan, *, note: Say) -> dict[str, Any]:
+def submit_to_slurm(plan: Plan, *, note: Say, warn: Say) -> dict[str, Any]:
     """Write scripts and submit them, for what is neither done nor running nor queued.
 
     Returns
@@ -139,7 +119,7 @@ def submit_to_slurm(plan: Plan, *, note: Say) -> dict[str, Any]:
     return {
         **_heading(plan),
         "submitted": submitted,
-        **_standing(read_status(plan, read_queue())),
+        **_standing(read_status(plan, _ask_slurm(plan, warn))),
         "interrupted": not complete,
     }
 
@@ -152,20 +132,42 @@ def tell_status(plan: Plan, *, warn: Say) -> dict[str, Any]:
     warn
         Is told where SLURM has something of the study and can't be asked.
     """
-    queue: Mapping[str, QueuedJob] | None = {}
-    if read_study(plan).slurm:
-        try:
-            queue = read_queue()
-        except BatchError as error:
-            warn(f"{error}; what follows is told from files alone")
-            queue = None
-    return {**_heading(plan), **_standing(read_status(plan, queue))}
+    return {**_heading(plan), **_standing(read_status(plan, _ask_slurm(plan, warn)))}
+
+
+def _ask_slurm(plan: Plan, warn: Say) -> Mapping[str, QueuedJob] | None:
+    """Return what SLURM has of the study in its queue; None where it can't be asked."""
+    if not read_study(plan).slurm:
+        return {}
+    try:
+        return read_queue()
+    except BatchError as error:
+        warn(f"{error}; what follows is told from files alone")
+        return None
 
 
 def _check(plan: Plan, left: Sequence[Task]) -> None:
     names = {task.job for task in left if task.stage == "compute"}
     if names:  # else torch would be imported for nothing
         check_jobs([job for job in plan.jobs if job.name in names], plan.file.name)
+
+
+def _told(task: Task) -> dict[str, Any]:
+    command = shlex.join(("erfscope", *task.words))
+    printed = f" > {shlex.quote(str(task.file))}" if task.prints else ""
+    return {"name": task.name, "command": command + printed, "file": str(task.file)}
+
+
+def _would_submit(plan: Plan) -> list[dict[str, Any]]:
+    numbers = read_study(plan).slurm
+    return [
+        {
+            **_submission(each),
+            "command": shlex.join(submission_words(each.script, each.after)),
+            "text": each.text,
+        }
+        for each in preview(plan, numbers, read_queue() if numbers else {})
+    ]
 
 
 def _heading(plan: Plan) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def _job_status(
         reason=f"{task.name.rpartition('/')[2]}: {reason}" if reason else "",
         folder=str(plan.out / job.name),
         files=tuple(dict.fromkeys(str(task.file) for task in tasks if task.file.exists())),
-        measured=_measured(plan, job),
+        measured=_measured([task for task in tasks if task.stage == "measure" and task.name not in left]),
     )
 
 
@@ -181,14 +181,15 @@ def _damage(file: Path) -> str:
 
 
 def _last_run(task: Task) -> LastRun | None:
-    """Return what is told of a task: by its own log, else by that of the script that it was a line of."""
-    own, script = read_last_run(task.log), read_last_run(task.folder / f"{task.stage}.log")
-    return script if own is None or (own.code is None and script is not None) else own
+    """Return what is told of a task: by its own log, or by that of the script in which it was a line."""
+    own = read_last_run(task.log)
+    if task.stage != "measure" or (own is not None and own.code is not None):
+        return own
+    return read_last_run(task.folder / "measure.log") or own
 
 
-def _measured(plan: Plan, job: Job) -> dict[str, Any]:
-    files = files_of(plan, job.name)
-    printed = {measurement: read_results(files.measured(measurement)) for measurement in plan.measure}
+def _measured(done: Sequence[Task]) -> dict[str, Any]:
+    printed = {task.words[0]: read_results(task.file) for task in done}
     return {name: _dig(printed.get(whose), path) for name, (whose, *path) in MEASURED.items()}
 
 

@@ -1,7 +1,7 @@
 """A plan as tasks: one command line each, what it makes, what it needs. Both runners take the same ones."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,17 +74,7 @@ def _tasks(plan: Plan, job: Job) -> Iterator[Task]:
     yield from parts
     before = tuple(part.name for part in parts)
     if files.shards > 1:
-        yield Task(
-            name=f"{job.name}/merge",
-            job=job.name,
-            stage="merge",
-            index=0,
-            words=("merge", *(str(part.file) for part in parts), "--out", str(files.map), "--overwrite"),
-            file=files.map,
-            prints=False,
-            needs=before,
-            log=files.log("merge"),
-        )
+        yield _merge(job, files, parts)
         before = (f"{job.name}/merge",)
     for index, measurement in enumerate(plan.measure):
         yield Task(
@@ -113,6 +103,21 @@ def _compute(job: Job, files: JobFiles, index: int) -> Task:
         prints=False,
         needs=(),
         log=files.log("compute", index),
+    )
+
+
+def _merge(job: Job, files: JobFiles, parts: Sequence[Task]) -> Task:
+    return Task(
+        name=f"{job.name}/merge",
+        job=job.name,
+        stage="merge",
+        index=0,
+        # What is there isn't the finished map, or there would be nothing to do.
+        words=("merge", *(str(part.file) for part in parts), "--out", str(files.map), "--overwrite"),
+        file=files.map,
+        prints=False,
+        needs=tuple(part.name for part in parts),
+        log=files.log("merge"),
     )
 
 

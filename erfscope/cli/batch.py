@@ -73,7 +73,7 @@ def batch_command(output: Output, /, plan: Path, dry_run: bool, jobs: int | None
         output.result(document, lambda: _print_plan(document, output))
         return
     if submit:
-        document = submit_to_slurm(read, note=output.note)
+        document = submit_to_slurm(read, note=output.note, warn=output.warn)
     else:
         document = run_here(read, at_once=jobs or 1, note=output.note, warn=output.warn)
     output.result(document, lambda: click.echo(_summary(document)))

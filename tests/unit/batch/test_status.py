@@ -69,6 +69,14 @@ def test_done_with_its_numbers_and_its_table(tmp_path):
     assert str(files.folder) not in table.read_text()
 
 
+def test_numbers_of_a_map_that_is_gone_are_not_told(tmp_path):
+    made = plan(tmp_path)
+    files = finish(made)
+    make_map(files.map)  # anew: what was measured is older
+    seen = status(made)
+    assert (seen.state, seen.measured["pattern"], seen.measured["relative_error"]) == ("missing", None, None)
+
+
 def test_shards_add_up(tmp_path):
     made = plan(tmp_path, shards=3, datasets=[{"data": "synthetic-leaves"}])
     assert status(made).total is None
