@@ -12,19 +12,19 @@ _NO_OPTIONS = ("model", "config", "checkpoint", "allow_partial", "trust", "optio
 
 
 def check_jobs(jobs: Iterable[Job], where: str) -> None:
-    """Check that files of networks are there, and that the catalogs have the named networks and data sets.
+    """Check that files of networks are there, and that the catalogs have the named networks and datasets.
 
     Raises
     ------
     BatchError
-        There is no such network or data set, or the network doesn't have an option: rates, say.
+        There is no such network or dataset, or the network doesn't have an option: rates, say.
     """
     # With them comes torch, which a status can do without.
     from erfscope import plugins
     from erfscope.datasets.opening import choose_layout
 
     brought = plugins.names(plugins.DATASETS)
-    # A network is one object in all its jobs: of data sets and sizes.
+    # A network is one object in all its jobs: of datasets and sizes.
     for job in {(id(job.chosen), job.data): job for job in jobs}.values():
         try:
             choose_layout(job.data, brought)

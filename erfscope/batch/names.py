@@ -27,7 +27,7 @@ def network_name(network: Mapping[str, Any], where: str) -> str:
 
 
 def dataset_name(dataset: Mapping[str, Any], where: str) -> str:
-    """Return a data set's own `name`, or one of its layout and split."""
+    """Return a dataset's own `name`, or one of its layout and split."""
     if "name" in dataset:
         return _checked(dataset["name"], where)
     return _slug("-".join(str(dataset[key]) for key in ("data", "split") if key in dataset))

@@ -23,7 +23,7 @@ class ComputeOptions:
     parameters
         Those of the click command `erfscope compute`.
     of_networks
-        Names of those that say which network; those of data sets are known here, the rest is [compute]'s.
+        Names of those that say which network; those of datasets are known here, the rest is [compute]'s.
     """
 
     def __init__(self, parameters: Iterable[click.Parameter], of_networks: Collection[str]) -> None:

@@ -1,11 +1,11 @@
-"""What a batch is to do: networks × data sets × sizes × rates, each combination a job.
+"""What a batch is to do: networks × datasets × sizes × rates, each combination a job.
 
 A plan is a TOML file::
 
     out = "study"                  # the study's folder; relative paths are relative to the plan's folder
     shards = 4                     # each map is computed in so many parts
     measure = ["star-distance"]    # by default star-distance, fit-gaussian, extent, pattern
-    sizes = [769, "512x1024"]      # by default the checkpoint's, else the data set's
+    sizes = [769, "512x1024"]      # by default the checkpoint's, else the dataset's
     rates = [[6, 12, 18], "own"]   # of every network that has none of its own; "own": the network's
 
     [[networks]]                   # what `erfscope compute` says of networks; name, rates
@@ -48,7 +48,7 @@ class Job:
     name
         Also that of its folder.
     network, dataset, size, rates
-        Names of its parts; None for the size or the rates that the network or the data set brings.
+        Names of its parts; None for the size or the rates that the network or the dataset brings.
     words
         Options of `erfscope compute`, but for where the map goes and which share of the images it takes.
     chosen
@@ -109,7 +109,7 @@ class _Content:
 
 @dataclass(frozen=True)
 class _Part:
-    """A network at some rates, or a data set at some size: its name and its words."""
+    """A network at some rates, or a dataset at some size: its name and its words."""
 
     name: str
     value: Any
@@ -168,7 +168,7 @@ def _expand(content: _Content, file: Path, options: ComputeOptions) -> Iterator[
     datasets = [
         part
         for number, values in enumerate(content.datasets, 1)
-        for part in _datasets(values, content.sizes, f"{file.name}: data set {number}", folder, options)
+        for part in _datasets(values, content.sizes, f"{file.name}: dataset {number}", folder, options)
     ]
     for network, dataset in product(networks, datasets):
         yield Job(
@@ -207,7 +207,7 @@ def _networks(
 def _datasets(
     values: Mapping[str, Any], all_sizes: Any, where: str, folder: Path, options: ComputeOptions
 ) -> Iterator[_Part]:
-    """Yield a data set at each of its sizes."""
+    """Yield a dataset at each of its sizes."""
     keys = {key: value for key, value in values.items() if key not in ("name", "sizes")}
     if not isinstance(keys.get("data"), str):
         raise BatchError(f'{where} has no data; expected data = "cityscapes" or the like')
@@ -267,5 +267,5 @@ def _refuse_twins(jobs: tuple[Job, ...], where: str) -> None:
         if twin.words == job.words:
             raise BatchError(f"{where}: {job.name} is asked for twice; take one out")
         raise BatchError(
-            f"{where}: two jobs are called {job.name}; give their networks or data sets a name = of their own"
+            f"{where}: two jobs are called {job.name}; give their networks or datasets a name = of their own"
         )

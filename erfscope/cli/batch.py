@@ -52,7 +52,7 @@ def status_command(output: Output, /, plan: Path, table: Path | None) -> None:
 @click.option("--submit", type=click.Choice(["slurm"]), help="Write batch scripts and submit them.")
 @output_options
 def batch_command(output: Output, /, plan: Path, dry_run: bool, jobs: int | None, submit: str | None) -> None:
-    r"""Compute and measure all that a PLAN (TOML) names: networks × data sets × sizes × rates.
+    r"""Compute and measure all that a PLAN (TOML) names: networks × datasets × sizes × rates.
 
     Each combination is a job with a folder of its own. What is done isn't done again: the same command goes
     on where it was stopped, and submits to SLURM only what is neither done nor running nor queued.

@@ -1,6 +1,7 @@
 """What is handed to SLURM, whose commands are small scripts here; the real ones are in tests/integration."""
 
 import json
+import os
 
 import pytest
 from small_study import NAME, make_map, plan
@@ -239,5 +240,6 @@ def test_what_is_unfinished(tmp_path):
     files.measured("pattern").write_text(json.dumps({"results": [{"pattern": "star"}]}))
     files.measured("star-distance").write_text('{"results": [')
     assert left() == ["star-distance"]
-    make_map(files.map)  # computed anew: what was measured is of the old one
+    later = files.measured("pattern").stat().st_mtime + 1
+    os.utime(files.map, (later, later))  # computed anew: what was measured is of the old one
     assert left() == ["star-distance", "pattern"]
