@@ -47,6 +47,12 @@ _EXISTING = click.Path(path_type=Path)
 @click.option(
     "--snapshot-every", type=click.FloatRange(0), default=60.0, metavar="SECONDS", help="Keep what is done."
 )
+@click.option(
+    "--until",
+    type=float,
+    metavar="ERROR",
+    help="Take the images in random order; stop when the map's relative standard error is below, say, 0.01.",
+)
 @click.option("--snapshot-images", type=click.IntRange(1), help="Keep it also after so many images.")
 @output_options
 def compute_command(output: Output, /, **options: Any) -> None:
@@ -92,6 +98,7 @@ def compute_command(output: Output, /, **options: Any) -> None:
                 ("size", f"{erf.size[0]} × {erf.size[1]} px"),
                 ("unit", f"y {y}, x {x}" + (f" of {erf.unit.layer}" if erf.unit.layer else "")),
                 ("target", f"{erf.target}, {erf.formula} formula"),
+                *_error(summary.get("convergence")),
                 ("engine", f"{summary['engine']['mode']}: {summary['engine']['reason']}"),
                 ("memory", _memory(summary["peak_memory_bytes"])),
                 ("time", f"{summary['seconds']:.1f} s, {summary['images_per_second']:.2f} images/s"),
@@ -111,6 +118,14 @@ def compute_command(output: Output, /, **options: Any) -> None:
         output.note(flag)
     if not erf.finished:
         click.get_current_context().exit(EXIT_RESUMABLE)
+
+
+def _error(convergence: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if not convergence or not convergence["checks"] or convergence["checks"][-1]["map_error"] is None:
+        return []
+    last = convergence["checks"][-1]
+    arms = "" if last["arm_error"] is None else f", of its arms {last['arm_error']:.2%}"
+    return [("error", f"{last['map_error']:.2%} of the map{arms}, at {last['images']} images")]
 
 
 def _memory(peak: int | None) -> str:

@@ -98,18 +98,18 @@ class ErfMap(Labeled):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Say in words if this is not the whole map, or not of one piece."""
+        """Say in words if this is not the whole map, not of one piece, or was stopped by its error."""
         seen = (
             f"{len(self.records)} of {'an unknown number of' if self.listed is None else self.listed} images"
         )
-        merged = self.provenance.get("merged", ())
-        flags = []
+        merged, convergence = (self.provenance.get(name) for name in ("merged", "convergence"))
+        flags = [*convergence.get("flags", ())] if isinstance(convergence, Mapping) else []
         if not self.finished:
             remedy = "merge the rest" if merged else "the command that made it goes on with --resume"
             flags.append(f"unfinished: it holds {seen}; {remedy}")
         elif not self.shard.is_whole:
             flags.append(f"shard {self.shard} alone: it holds {seen}; merge all shards")
-        if any(part["versions"] != merged[0]["versions"] for part in merged):
+        if merged and any(part["versions"] != merged[0]["versions"] for part in merged):
             flags.append("its shards were computed by different versions of erfscope or its libraries")
         return tuple(flags)
 

@@ -226,5 +226,4 @@ def _map_flags(erf: ErfMap) -> list[str]:
         flags.append(f"{weights['missing']} tensors are missing from the checkpoint, and random")
     if erf.skipped:
         flags.append(f"{len(erf.skipped)} images were skipped")
-    recorded = recorded_convergence(erf)
-    return flags if recorded is None else [*flags, *recorded.flags]
+    return flags

@@ -149,6 +149,44 @@ def test_a_partial_merge_is_not_gone_on_with(run):
     assert run(*COMMAND, "--resume").code == 0  # of the same identity as one run's
 
 
+UNTIL = (*COMMAND, "--images", 90, "--until", 0.16)
+
+
+def test_until_stops_where_it_would_have_without_an_interruption(run, before_batch):
+    told = run(*UNTIL, "--out", "plain.h5", "--json").json
+    checks = told["convergence"]["checks"]
+    assert [check["images"] for check in checks[:3]] == [32, 40, 50]
+    assert all(check["map_error"] <= 0.16 for check in checks[-2:])
+    assert told["images"] == checks[-1]["images"] < 90
+    assert told["finished"]
+    assert "stopped by --until" in told["flags"][0]
+    plain = erfscope.load_erf("plain.h5")
+    names = [record.name for record in plain.records]
+    assert names != sorted(names)
+    for stop in (31, 32, 36):
+        before_batch(stop - 1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert run(*UNTIL, "--overwrite").code == 75
+        assert erfscope.load_erf("erf.h5").images == stop
+        assert run(*UNTIL, "--resume").code == 0
+        again = erfscope.load_erf("erf.h5")
+        assert_same(again, plain)
+        assert again.provenance["convergence"] == plain.provenance["convergence"]
+
+
+def test_until_uses_all_images_where_they_do_not_suffice(run):
+    told = run(*COMMAND, "--images", 45, "--until", 1e-6, "--json").json
+    assert (told["images"], told["finished"], told["convergence"]["converged"]) == (45, True, False)
+    assert "all images were used" in told["flags"][0]
+    for options, message in (
+        (["--until", 0], "a relative error such as 0.01"),
+        (["--until", 0.1, "--shard", "0/2"], "no shard sees"),
+        (["--until", 0.1, "--replicates", 4], "needs 8 image groups"),
+    ):
+        refused = run(*COMMAND, "--out", "other.h5", *options)
+        assert refused.code == 2
+        assert message in refused.err
+
+
 def test_shard_auto(run, monkeypatch):
     alone = run(*COMMAND, "--shard", "auto")
     assert alone.code == 2

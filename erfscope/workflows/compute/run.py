@@ -28,10 +28,13 @@ from erfscope.engine.run import Progress, Sums, accumulate, check_sums
 from erfscope.engine.source import ImageSource
 from erfscope.engine.target import parse_target
 from erfscope.engine.walk import Step, Walk
+from erfscope.errors import ComputeError
+from erfscope.measure.jackknife import MIN_GROUPS
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.records.shard import Shard
 from erfscope.records.unit import Unit
+from erfscope.workflows.compute.convergence import Watch
 from erfscope.workflows.compute.identity import identify
 
 _RECORDED_VERSIONS = ("erfscope", "torch", "numpy", "h5py", "pillow")
@@ -54,6 +57,20 @@ class Wishes:
     seed: int
     engine: str
     shard: Shard
+    until: float | None
+
+    def __post_init__(self) -> None:
+        if self.until is None:
+            return
+        if not self.until > 0:
+            raise ComputeError(f"--until is a relative error such as 0.01, not {self.until:g}")
+        if not self.shard.is_whole:
+            raise ComputeError("--until looks at the whole map, which no shard sees; leave --shard or it out")
+        if self.replicates < MIN_GROUPS:
+            raise ComputeError(
+                f"--until needs {MIN_GROUPS} image groups to tell an error by, not {self.replicates}; raise "
+                "--replicates"
+            )
 
     def decisive(self) -> dict[str, Any]:
         """Return those that a resumed run must share."""
@@ -68,6 +85,7 @@ class Wishes:
             "seed": self.seed,
             "engine": self.engine,
             "shard": str(self.shard),
+            "until": self.until,
         }
 
 
@@ -114,7 +132,10 @@ class Run:
     @cached_property
     def walk(self) -> Walk:
         """Which images, in which order."""
-        return Walk(self.source, self.wishes.shard, self.wishes.replicates, self.wishes.seed)
+        wishes = self.wishes
+        return Walk(
+            self.source, wishes.shard, wishes.replicates, wishes.seed, shuffled=wishes.until is not None
+        )
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -148,9 +169,11 @@ class Run:
             # Of all shards together: a small one may hold more than its share of the broken images.
             most_skipped=math.inf if total is None else most * total,
             progress=progress,
-            ends=lambda: keeper.ends(len(sums.records)),
+            ends=lambda: session.converged() or keeper.ends(len(sums.records)),
         )
-        complete = complete or len(sums.records) == self.walk.total  # a signal beside the last image
+        complete = (
+            complete or session.converged() or len(sums.records) == self.walk.total
+        )  # a signal beside the last image
         if complete:
             check_sums(sums, most, total)
         return session.take(finished=complete)
@@ -199,15 +222,38 @@ class _Session:
         self.run, self.plan, self.sums, self.deviation = run, plan, sums, deviation
         self.earlier = list(before.provenance["sessions"]) if before else []
         self.done_before = sums.done
+        self.watch = None
+        if run.wishes.until is not None:
+            recorded = before.provenance["convergence"] if before else None
+            self.watch = Watch(run.wishes.until, run.walk, self.origin, recorded)
         self.started, self.clock = datetime.now(UTC), time.perf_counter()
+
+    @property
+    def unit(self) -> Unit:
+        """The unit; one that isn't of the full-resolution output names its layer."""
+        unit = self.plan.unit
+        return unit if self._in_pixels else Unit(unit.y, unit.x, unit.layer or "output")
+
+    @property
+    def origin(self) -> tuple[float, float]:
+        """(y, x) px from which the map's axes count."""
+        plan = self.plan
+        fallback = (plan.unit.y, plan.unit.x) if self._in_pixels else (plan.size[0] // 2, plan.size[1] // 2)
+        y, x = (plan.prediction.projected_center if plan.prediction else None) or fallback
+        return float(y), float(x)
+
+    @property
+    def _in_pixels(self) -> bool:
+        plan = self.plan
+        return plan.unit.layer is None and plan.unit_map_shape[1:] == plan.size
+
+    def converged(self) -> bool:
+        """Whether the map is known as well as was asked for."""
+        return self.watch is not None and self.watch.ends(self.sums)
 
     def take(self, *, finished: bool = False) -> ErfMap:
         """Return the map as it stands, in whichever thread."""
         plan, run, sums = self.plan, self.run, self.sums
-        in_pixels = plan.unit.layer is None and plan.unit_map_shape[1:] == plan.size
-        unit = plan.unit if in_pixels else Unit(plan.unit.y, plan.unit.x, plan.unit.layer or "output")
-        fallback = (unit.y, unit.x) if in_pixels else (plan.size[0] // 2, plan.size[1] // 2)
-        y, x = (plan.prediction.projected_center if plan.prediction else None) or fallback
         with sums.whole:
             erf, signed, square, replicates = (
                 array.cpu().numpy().copy() for array in (sums.erf, sums.signed, sums.square, sums.replicates)
@@ -218,8 +264,8 @@ class _Session:
             replicates = replicates.astype(np.float32)
         return ErfMap(
             erf=erf,
-            unit=unit,
-            origin=(float(y), float(x)),
+            unit=self.unit,
+            origin=self.origin,
             formula=plan.formula,
             target=plan.target.label,
             images=done,
@@ -227,13 +273,13 @@ class _Session:
             square=square,
             replicates=replicates if len(replicates) else None,
             records=records,
-            provenance=self._provenance(done),
+            provenance=self._provenance(done, finished=finished),
             listed=len(records) if finished and unlisted and shard.is_whole else run.source.total,
             shard=shard,
             finished=finished,
         )
 
-    def _provenance(self, done: int) -> dict[str, Any]:
+    def _provenance(self, done: int, *, finished: bool) -> dict[str, Any]:
         plan, run = self.plan, self.run
         session = {
             "started": self.started.isoformat(timespec="seconds"),
@@ -252,6 +298,7 @@ class _Session:
             "sessions": sessions,
             "peak_memory_bytes": peak_memory(torch.device(plan.device)),
             "deviation_from_float32": self.deviation,
+            **({"convergence": self.watch.summary(finished=finished)} if self.watch else {}),
             "seed": run.wishes.seed,
             "dataset": run.source.description,
             **_describe_model(run.model),

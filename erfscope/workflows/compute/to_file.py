@@ -139,7 +139,7 @@ def open_run(order: Order, shard: Shard, out: Path, display: Display) -> Run:
     room = bytes_for(images.size, options["replicates"], len(images))
     prepare_target(out, overwrite=True, bytes_needed=room)
     choices = pick(options, "formula", "target", "precision", "device", "batch_size", "workers", "engine")
-    limits = pick(options, "replicates", "max_skipped", "seed")
+    limits = pick(options, "replicates", "max_skipped", "seed", "until")
     wishes = Wishes(**choices, **limits, at=options["unit"], resize=True, shard=shard)
     return Run(model, open_source(images), wishes)
 
