@@ -133,6 +133,10 @@ def read_plan(path: Path, options: ComputeOptions) -> Plan:
     for key in ("sizes", "rates", "measure"):
         if getattr(content, key) == ():
             raise BatchError(f"{path.name}: {key} is empty; name one, or leave it out")
+    if content.shards > 1 and "until" in content.compute:
+        raise BatchError(
+            f"{path.name}: [compute] until looks at the whole map, which no shard sees; set shards = 1"
+        )
     jobs = tuple(_expand(content, file, options))
     _refuse_twins(jobs, path.name)
     return Plan(

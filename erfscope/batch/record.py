@@ -14,7 +14,7 @@ from erfscope.store.lock import locked
 from erfscope.store.replace import replacing
 
 # Of how a map is computed, not of what is in it: these may change while a study is under way.
-_FREE = ("--device", "--workers", "--snapshot-every")
+_FREE = ("--device", "--workers", "--snapshot-every", "--snapshot-images")
 
 
 class Study:

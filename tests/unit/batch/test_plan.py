@@ -155,6 +155,7 @@ def test_paths_are_the_plans(tmp_path):
         ({"datasets": [{"data": "voc2012", "sizes": 5}]}, "sizes = 5; expected a list such as"),
         ({"compute": {"formular": "paper"}}, "[compute] has no 'formular'; did you mean formula?"),
         ({"compute": {"images": 4}}, "[compute] has no 'images'; it belongs into [[datasets]]"),
+        ({"compute": {"until": 0.01}, "shards": 2}, "[compute] until looks at the whole map, which"),
         ({"compute": {"replicates": -1}}, "[compute]: replicates = -1:"),
         ({"slurm": {"partitoin": "gpu"}}, "slurm has no 'partitoin'; did you mean partition?"),
         ({"slurm": {"cpus_per_task": 0}}, "cpus_per_task = 0; expected at least 1"),
