@@ -38,13 +38,13 @@ class Stop:
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Within the block a signal ends the process with code 75: nothing is to be saved yet.
+    """Within the block a signal ends the process with code 75: there is nothing to save.
 
-    For the time of the slow imports. SystemExit isn't raised, for within an import of torch it would abort.
+    So it is during the slow imports. SystemExit isn't raised, for within an import of torch it would abort.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
-        leave(f"{signal.Signals(number).name} before anything was computed; the same command begins anew")
+        leave(f"{signal.Signals(number).name}: ended at once; what was saved stays")
 
     with _handled(end):
         yield
@@ -61,10 +61,13 @@ def stoppable(*, in_time: bool = False) -> Iterator[Stop]:
         after a signal.
     """
     stop = Stop()
+    came: list[int] = []
 
     def mark(number: int, frame: FrameType | None) -> None:
-        if stop and number == signal.SIGINT:
+        # Not by `stop`, which the other thread may set for the same signal.
+        if came and number == signal.SIGINT:
             raise KeyboardInterrupt
+        came.append(number)
         stop.name = signal.Signals(number).name
 
     with _handled(mark) as attended, _deadline(stop) if in_time and attended else nullcontext():

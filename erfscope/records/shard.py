@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from erfscope.errors import ComputeError
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -10,6 +12,10 @@ class Shard:
 
     index: int = 0
     count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise ComputeError(f"there is no shard {self}; they are 0/N to N-1/N")
 
     @property
     def is_whole(self) -> bool:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -309,7 +310,7 @@ def test_a_signal_within_the_imports():
     )
     ended = python("-c", during)
     assert ended.returncode == 75
-    assert ended.stderr == "erfscope: SIGUSR1 before anything was computed; the same command begins anew\n"
+    assert ended.stderr == "erfscope: SIGUSR1: ended at once; what was saved stays\n"
     assert ended.stdout == ""
 
 
@@ -343,3 +344,24 @@ def test_torchrun_shares_the_images_and_merges(run):
     again = python(*torchrun, "--resume")
     assert again.returncode == 0
     assert "finished already" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_signal_to_all_processes_ends_the_run_and_its_loaders(here):
+    """A batch system signals every process of a job."""
+    more = ("--images", 50_000, "--workers", 1, "--snapshot-images", 1)
+    command = [sys.executable, "-m", "erfscope", *map(str, (*COMMAND, *more))]
+    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    with subprocess.Popen(
+        command, start_new_session=True, env=environment, stderr=subprocess.PIPE
+    ) as process:
+        while not Path("erf.h5").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(timeout=300) == 75, process.stderr.read()
+    assert not erfscope.load_erf("erf.h5").finished
+    with contextlib.suppress(ProcessLookupError):  # nobody is left; the timeout of tests ends this otherwise
+        while True:
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from threading import Thread
 
 import pytest
@@ -41,3 +42,15 @@ def test_in_another_thread_handlers_stay():
     thread.join()
     assert found == [False]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_deadline_leaves_a_first_signal_alone(number):
+    """Two threads learn of it, in either order."""
+    for _ in range(20):
+        with stoppable(in_time=True) as stop:
+            os.kill(os.getpid(), number)
+            while not stop:
+                time.sleep(0.001)
+        assert stop.name == signal.Signals(number).name
+    assert signal.set_wakeup_fd(-1) == -1

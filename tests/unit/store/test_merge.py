@@ -9,7 +9,7 @@ import pytest
 from small_networks import SmallNet, noise_images, seeded
 
 import erfscope
-from erfscope.errors import MapError
+from erfscope.errors import ComputeError, MapError
 from erfscope.store.merge import merge_files
 
 SIZE, IMAGES = (21, 26), 23
@@ -146,6 +146,12 @@ def test_other_batches_and_versions_are_rounding(shards, whole):
     assert "different versions" in merged.flags[0]
     # Other kernels for other batches: float32 rounding of each image, and now and then a ReLU that switches.
     assert np.abs(merged.erf - whole.erf).sum() < 1e-3 * whole.erf.sum()
+
+
+@pytest.mark.parametrize("shard", [(2, 2), (-1, 3), (0, 0)])
+def test_shards_that_do_not_exist(shard):
+    with pytest.raises(ComputeError, match="there is no shard"):
+        compute(shard)
 
 
 def test_what_cannot_be_merged():
