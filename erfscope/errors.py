@@ -41,6 +41,10 @@ class MapError(ErfscopeError):
     """A map file can't be read, written, imported or exported."""
 
 
+class BatchError(ErfscopeError):
+    """A plan of many maps can't be read, carried out or submitted as asked."""
+
+
 class PluginError(ErfscopeError):
     """Another package's reader, network or data set can't be imported, or fails."""
 

@@ -41,6 +41,7 @@ COMMANDS = {
         "erfscope.cli.sweep",
         "Train at a list of rates; compare predicted and measured.",
     ),
+    "batch": ("erfscope.cli.batch", "Do all a plan names: networks × datasets × sizes × rates."),
     "bench": ("erfscope.cli.bench", "Time the engine against plain autograd."),
     "models": ("erfscope.cli.models", "List the networks."),
     "datasets": ("erfscope.cli.datasets", "List the datasets."),

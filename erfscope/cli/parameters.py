@@ -182,6 +182,11 @@ def _add_network(command: Callable[..., None], *, required: bool) -> Callable[..
     return decorated(gather, (spec, *_NETWORK_OPTIONS))
 
 
+def network_option_names() -> tuple[str, ...]:
+    """Names of the options that name a network."""
+    return ("model", *_NETWORK, "option")
+
+
 def _take_network(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options.pop(name) for name in _NETWORK}
 

@@ -8,7 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "erfscope"
 ORDER = [
     "errors", "environment", "interrupt", "theory", "plugins", "records", "zoo", "datasets", "checkpoints",
-    "graph", "engine", "store", "scores", "train", "measure", "report", "workflows", "cli",
+    "graph", "engine", "store", "scores", "train", "measure", "report", "batch",
+    "workflows", "cli",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -39,7 +40,7 @@ def test_imports_point_upward(path):
 
 def test_records_and_measurements_need_no_torch():
     for path in FILES:
-        if room(path) in [*ORDER[:6], "store", "measure", "report"]:
+        if room(path) in [*ORDER[:6], "store", "measure", "report", "batch"]:
             assert not any(name.split(".")[0] == "torch" for name in imports(path)), path
 
 

@@ -1,0 +1,169 @@
+"""A plan as tasks: one command line each, what it makes, what it needs. Both runners take the same ones."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from erfscope.batch.files import JobFiles
+from erfscope.batch.plan import Job, Plan
+from erfscope.errors import MapError
+from erfscope.records.shard import Shard
+from erfscope.store.lock import holder
+from erfscope.store.read import read_progress
+
+Stage = Literal["compute", "merge", "measure"]
+STAGES: tuple[Stage, ...] = ("compute", "merge", "measure")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One command.
+
+    Attributes
+    ----------
+    name
+        Of its own in the study: `JOB/compute-2`.
+    job
+        Name of the job.
+    stage, index
+        What it is a part of, and which.
+    words
+        What follows `erfscope` on the command line.
+    file
+        What it makes.
+    prints
+        Whether the file is what it prints on stdout.
+    needs
+        Names of the tasks that come before it.
+    log
+        Gets what else it says.
+    """
+
+    name: str
+    job: str
+    stage: Stage
+    index: int
+    words: tuple[str, ...]
+    file: Path
+    prints: bool
+    needs: tuple[str, ...]
+    log: Path
+
+    @property
+    def folder(self) -> Path:
+        """The job's."""
+        return self.file.parent
+
+
+def files_of(plan: Plan, job: str) -> JobFiles:
+    """Return where the files of a job lie, by its name."""
+    return JobFiles(plan.out / job, plan.shards)
+
+
+def expand(plan: Plan) -> list[Task]:
+    """Return all tasks, job by job, each after those that it needs."""
+    return [task for job in plan.jobs for task in _tasks(plan, job)]
+
+
+def _tasks(plan: Plan, job: Job) -> Iterator[Task]:
+    files = files_of(plan, job.name)
+    parts = [_compute(job, files, index) for index in range(files.shards)]
+    yield from parts
+    before = tuple(part.name for part in parts)
+    if files.shards > 1:
+        yield _merge(job, files, parts)
+        before = (f"{job.name}/merge",)
+    for index, measurement in enumerate(plan.measure):
+        yield Task(
+            name=f"{job.name}/{measurement}",
+            job=job.name,
+            stage="measure",
+            index=index,
+            words=(measurement, str(files.map), "--json"),
+            file=files.measured(measurement),
+            prints=True,
+            needs=before,
+            log=files.log(measurement),
+        )
+
+
+def _compute(job: Job, files: JobFiles, index: int) -> Task:
+    shard = () if files.shards == 1 else ("--shard", str(Shard(index, files.shards)))
+    file = files.part(index)
+    return Task(
+        name=f"{job.name}/compute-{index}",
+        job=job.name,
+        stage="compute",
+        index=index,
+        words=("compute", *job.words, *shard, "--out", str(file), "--resume"),
+        file=file,
+        prints=False,
+        needs=(),
+        log=files.log("compute", index),
+    )
+
+
+def _merge(job: Job, files: JobFiles, parts: Sequence[Task]) -> Task:
+    return Task(
+        name=f"{job.name}/merge",
+        job=job.name,
+        stage="merge",
+        index=0,
+        # What is there isn't the finished map, or there would be nothing to do.
+        words=("merge", *(str(part.file) for part in parts), "--out", str(files.map), "--overwrite"),
+        file=files.map,
+        prints=False,
+        needs=tuple(part.name for part in parts),
+        log=files.log("merge"),
+    )
+
+
+def unfinished(plan: Plan) -> list[Task]:
+    """Return the tasks whose files aren't there, aren't finished or can't be read; opens no arrays.
+
+    A whole map needs no parts, and what is measured before its map was written counts for nothing.
+    """
+    left = []
+    for job in plan.jobs:
+        whole = files_of(plan, job.name).map
+        is_whole = is_finished(whole)
+        for task in _tasks(plan, job):
+            if task.stage == "measure":
+                done = is_whole and _is_measured(task.file, whole)
+            else:
+                done = is_whole or (task.file != whole and is_finished(task.file))
+            if not done:
+                left.append(task)
+    return left
+
+
+def is_finished(file: Path) -> bool:
+    """Whether a map is there and has all its images; a damaged one isn't finished."""
+    try:
+        progress = read_progress(file)
+    except MapError:
+        return False
+    return progress is not None and progress.finished
+
+
+def is_held(file: Path) -> bool:
+    """Whether a process works on a map, as far as can be told from here."""
+    found = holder(file)
+    return found is not None and found.alive is not False
+
+
+def read_results(file: Path) -> dict[str, Any] | None:
+    """Return what a measurement printed of its map; None where that isn't there or is damaged."""
+    with suppress(OSError, ValueError, TypeError, LookupError):
+        results = json.loads(file.read_text(encoding="utf-8"))["results"][0]
+        return results if isinstance(results, dict) else None
+    return None
+
+
+def _is_measured(file: Path, whole: Path) -> bool:
+    with suppress(OSError):
+        return file.stat().st_mtime >= whole.stat().st_mtime and read_results(file) is not None
+    return False
