@@ -13,7 +13,7 @@ from erfscope.records.shard import WHOLE, Shard
 from erfscope.records.unit import Unit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageRecord:
     """What became of one image: `status` is "done" or "skipped" (`reason` says why).
 

@@ -8,7 +8,9 @@ from erfscope.report.words import NOTHING, interval, listed, number, percent, po
 
 Document = Mapping[str, Any]
 LONGEST_LIST = 8  # of provenance that is printed in full
-NOT_PROVENANCE = ("prediction", "convergence", "weights.missing_names", "weights.unexpected_names")
+NOT_PROVENANCE = (
+    "prediction", "convergence", "identity", "weights.missing_names", "weights.unexpected_names",
+)  # fmt: skip
 
 #: Name, key, key of the standard error, key of the prediction.
 STAR_ROWS = (
@@ -263,7 +265,7 @@ def _facts(facts: Document, prefix: str) -> Iterable[tuple[str, Any]]:
             continue
         if isinstance(value, Mapping):
             yield from _facts(value, f"{name}.")
-        elif isinstance(value, list) and len(value) > LONGEST_LIST:
+        elif isinstance(value, list) and (len(value) > LONGEST_LIST or isinstance(value[0], Mapping)):
             yield name, f"{len(value)} entries"
         elif isinstance(value, list):
             yield name, listed(value)
