@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/erfscope demo --out demo --overwrite
 
 test: .venv/installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .

@@ -1,10 +1,18 @@
 """Small networks, and what is put into them. A module of its own: pickles name it."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
+from erfscope.zoo.backbones.convnext import ConvNeXtBlock
+from erfscope.zoo.backbones.inverted_residual import InvertedResidual
+from erfscope.zoo.backbones.resnet import Bottleneck
+from erfscope.zoo.backbones.swin import SwinBlock
+from erfscope.zoo.backbones.xception import XceptionUnit
 from erfscope.zoo.build import build_network
 from erfscope.zoo.catalog.table import describe_network
+from erfscope.zoo.description import NetworkDescription
 
 
 class SmallNet(nn.Module):
@@ -63,10 +71,31 @@ def small(name: str) -> str:
     return SMALL_BACKBONES.get(name, "resnet18")
 
 
+BLOCKS = (Bottleneck, InvertedResidual, XceptionUnit, ConvNeXtBlock, SwinBlock)
+
+
+def shallow(described: NetworkDescription) -> nn.Module:
+    """Build a network with two blocks in each stage of its backbone, or four encoder layers.
+
+    From the third on, blocks repeat the second: the same operations, strides and atrous rates once more.
+    """
+    if described.backbone["type"] == "VisionTransformer":  # heads read up to four of its layers
+        kept = {"num_layers": 4}
+        if "out_indices" in described.backbone:
+            kept["out_indices"] = (0, 1, 2, 3)
+        return build_network(replace(described, backbone={**described.backbone, **kept}))
+    net = build_network(described)
+    for stage in net.backbone.modules():
+        if isinstance(stage, nn.Sequential) and all(isinstance(block, BLOCKS) for block in stage):
+            for number, _ in list(stage.named_children())[2:]:
+                delattr(stage, number)
+    return net
+
+
 def network(name: str, **options: object) -> nn.Module:
     """Return a small catalog network in float64, with batch norms that are not the identity."""
     described = describe_network(name, **{"backbone": small(name), "num_classes": 3, **options})
-    net = build_network(described).double()
+    net = shallow(described).double()
     generator = torch.Generator().manual_seed(1)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):  # norms that are not the identity, or folding is not tested

@@ -185,9 +185,9 @@ LONG = {
 
 
 @pytest.mark.slow
-def test_kills_at_random_times_change_no_bit(here):
+def test_kills_at_random_times_change_no_bit(run, here):
     file = recipe_file(here / "mine.toml", **LONG)
-    assert finish(file, "--out", here / "whole").returncode == 0
+    assert run("train", file, "--out", here / "whole").code == 0
     chance, killed, last = random.Random(0), 0, here / "killed" / "last.pt"
     while killed < 4:
         before = last.stat().st_mtime_ns if last.exists() else 0
@@ -241,7 +241,7 @@ def test_signals_end_with_75(here, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("norms", ["trained", "frozen"])
-def test_two_processes_equal_one_with_the_double_batch(here, norms):
+def test_two_processes_equal_one_with_the_double_batch(run, here, norms):
     """20 iterations in float64 without augmentation; batch norm spans both, or is frozen."""
     plan = {
         "data": {"images": 10, "val_images": 3},
@@ -252,11 +252,11 @@ def test_two_processes_equal_one_with_the_double_batch(here, norms):
     }
     file = recipe_file(here / "mine.toml", **plan)
     two = finish(file, "--out", here / "two", "--batch-size", 2, "--json", program=TORCHRUN)
-    one = finish(file, "--out", here / "one", "--batch-size", 4, "--json")
-    assert (two.returncode, one.returncode) == (0, 0), two.stderr
+    one = run("train", file, "--out", here / "one", "--batch-size", 4, "--json")
+    assert (two.returncode, one.code) == (0, 0), two.stderr
     assert "4 images a step (2 images × 2 processes)" in two.stderr
     assert ("by plain operations: torch's SyncBatchNorm needs CUDA" in two.stderr) is (norms == "trained")
-    together, alone = (json.loads(each.stdout) for each in (two, one))  # one document, of the first process
+    together, alone = json.loads(two.stdout), one.json  # one document, of the first process
     assert together["loss"] == pytest.approx(alone["loss"], rel=1e-8)
     assert together["miou"] == pytest.approx(alone["miou"], abs=1e-9)
     ours, theirs = weights(here / "two"), weights(here / "one")

@@ -92,10 +92,19 @@ def build(name):
     return network
 
 
+ATROUS = {
+    "smp DeepLabV3": (8, (12, 24, 36)),
+    "smp DeepLabV3Plus": (16, (12, 24, 36)),
+    "torchvision DeepLabV3": (8, (12, 24, 36)),
+    "torchvision DeepLabV3 over MobileNetV3": (16, (12, 24, 36)),
+    "hf MobileViT": (32, (6, 12, 18)),
+}
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the libraries themselves
 @pytest.mark.parametrize("name", NETWORKS)
-def test_pruned_equals_plain(name, torchvision):
+def test_pruned_equals_plain_and_only_real_atrous_heads_are_found(name, torchvision, captured_once):
     network, size = build(name).double(), NETWORKS[name][1]
     image = torch.randn(3, *size, dtype=torch.float64)
     unit = None if len(name) % 2 else (size[0] - 2, 1)  # the center of half of them, a border of the others
@@ -108,22 +117,7 @@ def test_pruned_equals_plain(name, torchvision):
     assert "no rule" not in engine["reason"]
     # 1e-9 is what was asked for; sums in another order differ by some 1e-15.
     assert abs(pruned.signed - plain.signed).max() <= 1e-12 * abs(plain.signed).max()
-
-
-ATROUS = {
-    "smp DeepLabV3": (8, (12, 24, 36)),
-    "smp DeepLabV3Plus": (16, (12, 24, 36)),
-    "torchvision DeepLabV3": (8, (12, 24, 36)),
-    "torchvision DeepLabV3 over MobileNetV3": (16, (12, 24, 36)),
-    "hf MobileViT": (32, (6, 12, 18)),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", NETWORKS)
-def test_only_real_atrous_heads_are_found(name, torchvision):
-    predicted = erfscope.predict_fov(build(name), NETWORKS[name][1])
+    predicted = erfscope.predict_fov(network, size)
     stride, rates = ATROUS.get(name, (None, ()))
     assert (predicted.read_stride, predicted.rates) == (stride and pytest.approx(stride, rel=0.02), rates)
     assert predicted.pattern == ("star" if rates else "none")

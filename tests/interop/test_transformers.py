@@ -92,7 +92,7 @@ def test_images_of_a_batch_do_not_mix(name, folder_of):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the library, and of torch while it captures
 @pytest.mark.parametrize("name", CONFIGS)
-def test_one_unit(name, folder_of):
+def test_one_unit(name, folder_of, captured_once):
     """The pruned graph gives what plain autograd gives; the field of view is told, or why it isn't."""
     ours = erfscope.load_model(str(folder_of(name)[0])).double()
     (image,) = noise_images(1, SIZE)

@@ -1,4 +1,7 @@
-"""Pruned and folded against plain autograd in float64: the same numbers, for every catalog network."""
+"""Pruned and folded against plain autograd in float64: the same numbers, for every catalog network.
+
+And nothing of the gradient lies outside of the receptive field that is predicted.
+"""
 
 import pytest
 import torch
@@ -31,6 +34,11 @@ STRIDES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _once(predicted_from_it):
+    pass
+
+
 def check(model, size, unit, tolerance=TOLERANCE):
     image = torch.randn(3, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     erf = erfscope.compute_erf(model, [image], at=unit, precision="float64")
@@ -38,9 +46,11 @@ def check(model, size, unit, tolerance=TOLERANCE):
     assert "no rule" not in erf.provenance["engine"]["reason"]
     leaf = image[None].requires_grad_()
     y, x = unit or (size[0] // 2, size[1] // 2)
-    (expected,) = torch.autograd.grad(model(leaf)[0, :, y, x].sum(), leaf)
-    expected = expected[0].sum(0).numpy()
+    (gradient,) = torch.autograd.grad(model(leaf)[0, :, y, x].sum(), leaf)
+    expected = gradient[0].sum(0).numpy()
     assert abs(erf.signed - expected).max() <= tolerance * abs(expected).max()
+    predicted = erfscope.predict_fov(model, size, at=unit)
+    assert not ((gradient[0] != 0).any(0).numpy() & ~predicted.receptive_field).any()
 
 
 @pytest.mark.parametrize(("name", "backbone"), NETWORKS)

@@ -8,8 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "erfscope"
 ORDER = [
     "errors", "environment", "interrupt", "theory", "plugins", "records", "zoo", "datasets", "checkpoints",
-    "graph", "engine", "store", "scores", "train", "measure", "report", "batch",
-    "workflows", "cli",
+    "graph", "engine", "store", "scores", "train", "measure", "report", "batch", "workflows", "cli",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 
