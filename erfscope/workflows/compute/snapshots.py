@@ -8,9 +8,8 @@ from pathlib import Path
 from erfscope.errors import MapError
 from erfscope.interrupt import Stop
 from erfscope.records.erf_map import ErfMap
+from erfscope.store.lock import Hold
 from erfscope.store.write import write_map
-
-SECONDS = 60.0
 
 
 class Snapshots:
@@ -18,16 +17,17 @@ class Snapshots:
 
     Parameters
     ----------
-    path
-        The map file, which is always complete: sums and the images in them are replaced together.
+    path, hold
+        The map file, which is always complete: sums and the images in them are replaced together; and the
+        lock on it.
     stop
         Ends the run when it turns true; its last words become a last snapshot.
     seconds, images
         Time and number of images between snapshots; `images` None: time alone.
     """
 
-    def __init__(self, path: Path, stop: Stop, seconds: float = SECONDS, images: int | None = None) -> None:
-        self.path, self.stop, self.seconds, self.images = path, stop, seconds, images
+    def __init__(self, path: Path, hold: Hold, stop: Stop, seconds: float, images: int | None) -> None:
+        self.path, self.hold, self.stop, self.seconds, self.images = path, hold, stop, seconds, images
         self._writing = threading.Lock()
         self._saved_at, self._saved_images = time.monotonic(), 0
 
@@ -59,8 +59,9 @@ class Snapshots:
         Raises
         ------
         MapError
-            It can't be written; the last snapshot stays.
+            It can't be written, or isn't ours any more; the last snapshot stays.
         """
+        self.hold.check()
         try:
             write_map(erf, self.path, overwrite=True)
         except MapError as error:

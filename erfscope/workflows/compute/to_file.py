@@ -77,8 +77,8 @@ def compute_to_file(order: Order, out: Path, shard: Shard, display: Display) -> 
         What can't be opened, computed or written; another process works on `out`, or it is of another run.
     """
     check_order(order, out)
-    with stoppable(in_time=True) as stop, locked(out, display.note) as give_up:
-        stop.last_words.append(give_up)
+    with stoppable(in_time=True) as stop, locked(out, display.note) as hold:
+        stop.last_words.append(hold.give_up)
         check_order(order, out)  # again: what is there may have changed before the lock was ours
         run = open_run(order, shard, out, display)
         before = read_map(out) if order.resume and out.exists() else None
@@ -87,7 +87,7 @@ def compute_to_file(order: Order, out: Path, shard: Shard, display: Display) -> 
         if before is not None and before.finished:
             display.note(f"{out} is finished already")
             return before
-        keeper = Snapshots(out, stop, order.snapshot_seconds, order.snapshot_images)
+        keeper = Snapshots(out, hold, stop, order.snapshot_seconds, order.snapshot_images)
         with display.progress(run.name, run.walk.total or 0) as shown:
             erf = run.carry_out(shown, keeper, before)
         if erf.finished:

@@ -60,6 +60,15 @@ def test_a_killed_process_is_taken_over_with_what_it_left(tmp_path, other):
         assert {each.name for each in tmp_path.iterdir()} == {"erf.h5.lock", ".erf2.h5.77.tmp"}
 
 
+def test_a_killed_process_that_nobody_has_waited_for(tmp_path, other):
+    path = tmp_path / "erf.h5"
+    other.kill()
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+    assert holder(path).alive is False
+    with locked(path):
+        assert holder(path).alive
+
+
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
     """A lock of a process on another machine that has just given a sign of life, its last one."""
@@ -96,6 +105,18 @@ def test_a_sign_of_life_refuses(elsewhere):
     thread.join()
 
 
+def test_who_was_taken_over_notices(tmp_path, elsewhere):
+    marker, others = tmp_path / "erf.h5.lock", tmp_path / "others"
+    record = marker.read_bytes()
+    marker.rename(others)
+    with locked(elsewhere) as hold:
+        hold.check()
+        others.replace(marker)
+        with pytest.raises(MapError, match="taken over by process .* on node17"):
+            hold.check()
+    assert marker.read_bytes() == record  # the other's
+
+
 def test_a_long_silence_is_death_to_who_only_looks(elsewhere):
     os.utime(elsewhere.with_name("erf.h5.lock"), (0, 0))
     assert holder(elsewhere).alive is False
@@ -103,8 +124,8 @@ def test_a_long_silence_is_death_to_who_only_looks(elsewhere):
 
 def test_giving_it_up_early(tmp_path):
     path = tmp_path / "erf.h5"
-    with locked(path) as give_up:
-        give_up()
+    with locked(path) as hold:
+        hold.give_up()
         with locked(path):
             assert holder(path).alive
 
