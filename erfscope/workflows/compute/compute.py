@@ -6,7 +6,9 @@ from erfscope.engine.run import Progress
 from erfscope.engine.source import Images, open_source
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.shard import Shard
-from erfscope.workflows.compute.run import NoKeeper, Run, Wishes
+from erfscope.workflows.compute.carry_out import NoKeeper, carry_out
+from erfscope.workflows.compute.run import Run
+from erfscope.workflows.compute.wishes import Wishes
 
 REPLICATES = 16
 MAX_SKIPPED = 0.01
@@ -107,4 +109,4 @@ def compute_erf(
         shard=Shard(*shard),
         until=until,
     )
-    return Run(model, open_source(images), wishes).carry_out(progress, NoKeeper())
+    return carry_out(Run(model, open_source(images), wishes), progress, NoKeeper())

@@ -18,8 +18,10 @@ from erfscope.store.lock import locked
 from erfscope.store.read import read_map, read_progress
 from erfscope.store.replace import prepare_target
 from erfscope.store.write import bytes_for
-from erfscope.workflows.compute.run import Run, Wishes
+from erfscope.workflows.compute.carry_out import carry_out
+from erfscope.workflows.compute.run import Run
 from erfscope.workflows.compute.snapshots import Snapshots
+from erfscope.workflows.compute.wishes import Wishes
 from erfscope.workflows.opening import as_trained, open_network, pick, warn_of
 
 
@@ -89,7 +91,7 @@ def compute_to_file(order: Order, out: Path, shard: Shard, display: Display) -> 
             return before
         keeper = Snapshots(out, hold, stop, order.snapshot_seconds, order.snapshot_images)
         with display.progress(run.name, run.walk.total or 0) as shown:
-            erf = run.carry_out(shown, keeper, before)
+            erf = carry_out(run, shown, keeper, before)
         if erf.finished:
             keeper.write(erf)
         return erf

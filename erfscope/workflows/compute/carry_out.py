@@ -1,0 +1,110 @@
+"""A run carried out, in one go or in several."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain, islice
+from typing import Any, Protocol
+
+import torch
+
+from erfscope.engine.batch import fit_batch
+from erfscope.engine.deviation import IMAGES as DEVIATION_IMAGES
+from erfscope.engine.deviation import measure_deviation
+from erfscope.engine.engines import Engine, choose_engine
+from erfscope.engine.plan import EnginePlan, make_plan
+from erfscope.engine.precision import REDUCED
+from erfscope.engine.run import Progress, Sums, accumulate, check_sums
+from erfscope.engine.target import parse_target
+from erfscope.engine.walk import Step
+from erfscope.records.erf_map import ErfMap
+from erfscope.workflows.compute.run import Run
+from erfscope.workflows.compute.session import Session
+
+
+class Keeper(Protocol):
+    """Keeps a run's state while it goes on, and may end it early."""
+
+    def begin(self, take: Callable[[], ErfMap], images: int) -> None:
+        """Is handed what returns the map as it stands, in any thread, and how many images are in it."""
+
+    def ends(self, images: int) -> bool:
+        """Is told how many images are in the map, after each batch; True ends the run, unfinished."""
+
+
+class NoKeeper:
+    """Keeps nothing: the run is carried out in one go."""
+
+    def begin(self, take: Callable[[], ErfMap], images: int) -> None:
+        """Do nothing."""
+
+    def ends(self, images: int) -> bool:
+        """Go on."""
+        return False
+
+
+def carry_out(run: Run, progress: Progress, keeper: Keeper, before: ErfMap | None = None) -> ErfMap:
+    """Compute the map, or go on with the unfinished one `before`, of the same identity.
+
+    Raises
+    ------
+    ComputeError
+        What can't be computed as asked, in one line.
+    """
+    plan, engine = _plan(run, before)
+    device = torch.device(plan.device)
+    groups = run.wishes.replicates
+    sums = Sums.zeros(plan.size, groups, device) if before is None else Sums.resumed(before, device)
+    steps = run.walk.steps(plan.workers, len(sums.records))
+    deviation = before.provenance["deviation_from_float32"] if before else None
+    if plan.precision in REDUCED and before is None:
+        steps, deviation = _deviate(run, plan, engine, steps)
+    session = Session(run, plan, sums, deviation, before)
+    keeper.begin(session.take, len(sums.records))
+    total, most = run.source.total, run.wishes.max_skipped
+    complete = accumulate(
+        engine,
+        plan,
+        steps,
+        sums,
+        # Of all shards together: a small one may hold more than its share of the broken images.
+        most_skipped=math.inf if total is None else most * total,
+        progress=progress,
+        ends=lambda: session.converged() or keeper.ends(len(sums.records)),
+    )
+    # Also where a signal came beside the last image.
+    complete = complete or session.converged() or len(sums.records) == run.walk.total
+    if complete:
+        check_sums(sums, most, total)
+    return session.take(finished=complete)
+
+
+def _plan(run: Run, before: ErfMap | None) -> tuple[EnginePlan, Engine]:
+    """Decide how to compute; a batch size that was found by the free memory stays as it was."""
+    wishes, batch_size = run.wishes, run.wishes.batch_size
+    if batch_size == "auto" and before is not None:
+        batch_size = before.provenance["engine"]["batch_size"]
+    plan = make_plan(
+        run.model,
+        run.source.size,
+        formula=wishes.formula,
+        target=parse_target(wishes.target, run.source.classes),
+        at=wishes.at,
+        resize=wishes.resize,
+        precision=wishes.precision,
+        device=wishes.device,
+        batch_size=1 if batch_size == "auto" else int(batch_size),
+        workers=wishes.workers if run.source.parallel else 0,
+    )
+    if batch_size == "auto":
+        plan = replace(plan, batch_size=fit_batch(run.model, plan, wishes.engine))
+    return choose_engine(run.model, plan, wishes.engine)
+
+
+def _deviate(
+    run: Run, plan: EnginePlan, engine: Engine, steps: Iterator[Step]
+) -> tuple[Iterator[Step], dict[str, Any] | None]:
+    """Measure a reduced precision on the first images; they are not lost to the run."""
+    first = list(islice(steps, DEVIATION_IMAGES))
+    deviation = measure_deviation(run.model, plan, engine, run.wishes.engine, first)
+    return chain(first, steps), deviation
