@@ -18,7 +18,6 @@ from erfscope.engine.run import Sums
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.network import ModelOrigin, WeightsReport
 from erfscope.records.unit import Unit
-from erfscope.workflows.compute.convergence import Watch
 from erfscope.workflows.compute.run import Run
 
 _RECORDED_VERSIONS = ("erfscope", "torch", "numpy", "h5py", "pillow")
@@ -40,6 +39,8 @@ class Session:
         self.done_before = sums.done
         self.watch = None
         if run.wishes.until is not None:
+            from erfscope.workflows.compute.convergence import Watch  # with scipy, a second of a run's start
+
             recorded = before.provenance["convergence"] if before else None
             self.watch = Watch(run.wishes.until, run.walk, self.origin, recorded)
         self.started, self.clock = datetime.now(UTC), time.perf_counter()

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from erfscope.errors import ComputeError
-from erfscope.measure.jackknife import MIN_GROUPS
 from erfscope.records.shard import Shard
 
 
@@ -34,6 +33,8 @@ class Wishes:
             raise ComputeError(f"--until is a relative error such as 0.01, not {self.until:g}")
         if not self.shard.is_whole:
             raise ComputeError("--until looks at the whole map, which no shard sees; leave --shard or it out")
+        from erfscope.measure.jackknife import MIN_GROUPS  # with scipy.stats, a second of a run's start
+
         if self.replicates < MIN_GROUPS:
             raise ComputeError(
                 f"--until needs {MIN_GROUPS} image groups to tell an error by, not {self.replicates}; raise "
