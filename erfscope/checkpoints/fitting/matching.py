@@ -1,8 +1,9 @@
 """Fits a state dict to a network, and says which catalog entry it fits best."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -87,22 +88,33 @@ def count_not_finite(network: nn.Module, names: Iterable[str]) -> dict[str, int]
 def nearest_entry(state: StateDict) -> tuple[str, str, float]:
     """Return catalog name, backbone and share of that network's parameters found in `state`."""
     state = comparable(state)
-    parts = {name: make_part(part) for name, part in BACKBONES.items()}
     # Of two that the file holds whole, the larger: one may be the beginning of the other.
-    shares = {name: (_share_of(part, state), len(part.state_dict())) for name, part in parts.items()}
+    shares = {name: (_share_of(wanted, state), len(wanted)) for name, wanted in _backbones().items()}
     backbone = max(shares, key=shares.__getitem__)
-    scores = []
+    scores = [(name, own, _share_of(wanted, state)) for name, own, wanted in _entries(backbone)]
+    return max(scores, key=itemgetter(2))  # of equals (FCN and FCN-D6 differ in rates alone) the first
+
+
+@cache
+def _backbones() -> Mapping[str, StateDict]:
+    """Return the tensors of every backbone, which take seconds to name and no memory: they have no values."""
+    return {name: comparable(make_part(part).state_dict()) for name, part in BACKBONES.items()}
+
+
+@cache
+def _entries(backbone: str) -> Sequence[tuple[str, str, StateDict]]:
+    """Return name, backbone and tensors of every network of the catalog, on a backbone if it has a choice."""
+    entries = []
     for name, entry in CATALOG.items():
         options: dict[str, Any] = {"backbone": backbone} if "backbone" in entry.options else {}
         with suppress(NetworkError):  # it doesn't stand on this backbone
             network = describe_network(name, **options)
-            share = _share_of(build_skeleton(network), state)
-            scores.append((name, name_backbone(network.backbone), share))
-    return max(scores, key=itemgetter(2))  # of equals (FCN and FCN-D6 differ in rates alone) the first
+            wanted = comparable(build_skeleton(network).state_dict())
+            entries.append((name, name_backbone(network.backbone), wanted))
+    return entries
 
 
-def _share_of(network: nn.Module, state: StateDict) -> float:
-    wanted = comparable(network.state_dict())
+def _share_of(wanted: StateDict, state: StateDict) -> float:
     state = under_own_names(state, wanted)
     return _share(wanted, [key for key in wanted if fits(wanted[key], state.get(key))])
 
