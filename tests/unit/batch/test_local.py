@@ -148,12 +148,12 @@ def test_a_signal_is_passed_on_and_nothing_new_begins(folder):
 def test_another_process_that_makes_the_same_is_waited_for(folder):
     mine = task(folder, "a", "make", "a")
     told = []
-    with locked(mine.file) as give_up:
+    with locked(mine.file) as hold:
 
         def tell(task, what):
             told.append(what)
             if what == "waits":
-                give_up()
+                hold.give_up()
 
         assert run(folder, [mine], tell=tell).done == {"a"}
     assert told == ["waits", "begins", "done"]
