@@ -50,20 +50,25 @@ class Snapshots:
         with self._writing:
             erf = self._take()
             if len(erf.records) != self._saved_images:
-                self.write(erf)
-            self._saved_at, self._saved_images = time.monotonic(), len(erf.records)
+                self._write(erf)
+            self._saved_at = time.monotonic()
 
-    def write(self, erf: ErfMap) -> None:
-        """Replace the file by a map.
+    def finish(self, erf: ErfMap) -> None:
+        """Replace the file by the finished map, which no last snapshot of another thread replaces.
 
         Raises
         ------
         MapError
             It can't be written, or isn't ours any more; the last snapshot stays.
         """
+        with self._writing:
+            self._write(erf)
+
+    def _write(self, erf: ErfMap) -> None:
         self.hold.check()
         try:
             write_map(erf, self.path, overwrite=True)
         except MapError as error:
             kept = f"; {self.path} keeps {self._saved_images} images, and --resume goes on from there"
             raise MapError(f"{error}{kept if self._saved_images else ''}") from error
+        self._saved_at, self._saved_images = time.monotonic(), len(erf.records)

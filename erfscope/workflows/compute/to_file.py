@@ -93,7 +93,7 @@ def compute_to_file(order: Order, out: Path, shard: Shard, display: Display) -> 
         with display.progress(run.name, run.walk.total or 0) as shown:
             erf = carry_out(run, shown, keeper, before)
         if erf.finished:
-            keeper.write(erf)
+            keeper.finish(erf)
         return erf
 
 
