@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from erfscope.datasets import open_dataset
     from erfscope.errors import ErfscopeError
     from erfscope.records.erf_map import ErfMap
-    from erfscope.records.prediction import FovPrediction
+    from erfscope.records.fov_prediction import FovPrediction
     from erfscope.scores.evaluate import evaluate
     from erfscope.store.merge import merge_maps
     from erfscope.theory import recommend_rate
-    from erfscope.workflows.compare import compare_maps
-    from erfscope.workflows.compute.compute import compute_erf
+    from erfscope.workflows.compare_maps import compare_maps
+    from erfscope.workflows.compute.compute_erf import compute_erf
     from erfscope.workflows.maps import load_erf
     from erfscope.workflows.measurements import fit_gaussian, measure_extent, measure_star
     from erfscope.workflows.pattern import classify_pattern
-    from erfscope.workflows.predict import predict_fov
+    from erfscope.workflows.predict_fov import predict_fov
 
 __version__ = "0.1.0"
 
@@ -51,17 +51,17 @@ __all__ = [
 _ROOMS = {
     "ErfMap": "erfscope.records.erf_map",
     "ErfscopeError": "erfscope.errors",
-    "FovPrediction": "erfscope.records.prediction",
+    "FovPrediction": "erfscope.records.fov_prediction",
     "classify_pattern": "erfscope.workflows.pattern",
-    "compare_maps": "erfscope.workflows.compare",
-    "compute_erf": "erfscope.workflows.compute.compute",
+    "compare_maps": "erfscope.workflows.compare_maps",
+    "compute_erf": "erfscope.workflows.compute.compute_erf",
     "evaluate": "erfscope.scores.evaluate",
     "fit_gaussian": "erfscope.workflows.measurements",
     "load_erf": "erfscope.workflows.maps",
     "measure_extent": "erfscope.workflows.measurements",
     "measure_star": "erfscope.workflows.measurements",
     "merge_maps": "erfscope.store.merge",
-    "predict_fov": "erfscope.workflows.predict",
+    "predict_fov": "erfscope.workflows.predict_fov",
     "load_model": "erfscope.checkpoints.load",
     "open_dataset": "erfscope.datasets",
     "recommend_rate": "erfscope.theory",

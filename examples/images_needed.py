@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import erfscope
-from erfscope.measure.convergence import images_needed
+from erfscope.measure.sampling_error import images_needed
 from erfscope.workflows.measurements import error_checks
 
 for file in sys.argv[1:]:

@@ -57,4 +57,4 @@ def predicted_from_it(captured_once, monkeypatch):
     def trace(model, plan):
         return captured_once(model, replace(plan, precision="float64"))
 
-    monkeypatch.setattr("erfscope.workflows.predict.trace_unit_map", trace)
+    monkeypatch.setattr("erfscope.workflows.predict_fov.trace_unit_map", trace)

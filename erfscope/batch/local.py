@@ -14,8 +14,8 @@ from typing import BinaryIO
 from erfscope.batch.logs import ending, read_last_run, starting
 from erfscope.batch.tasks import Task, is_held
 from erfscope.errors import BatchError
-from erfscope.interrupt import EXIT_RESUMABLE, Stop
-from erfscope.store.replace import replacing
+from erfscope.system.atomic_files import replacing
+from erfscope.system.signals import EXIT_RESUMABLE, Stop
 
 PROGRAM = (sys.executable, "-m", "erfscope")
 _SECONDS_BETWEEN_LOOKS = 0.1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from erfscope.interrupt import EXIT_RESUMABLE
+from erfscope.system.signals import EXIT_RESUMABLE
 
 #: Begins the lines that a runner adds to a log; the scripts for SLURM print the like.
 MARK = "erfscope batch:"

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from erfscope.batch.plan import Plan
+from erfscope.batch.batch_plan import Plan
 from erfscope.batch.tasks import Stage, Task, files_of
 from erfscope.errors import BatchError
 

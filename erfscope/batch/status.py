@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from erfscope.batch.batch_plan import Job, Plan
 from erfscope.batch.logs import LastRun, read_last_run
-from erfscope.batch.plan import Job, Plan
 from erfscope.batch.queue import QueuedJob
-from erfscope.batch.record import is_running, read_study
 from erfscope.batch.slurm import job_title
+from erfscope.batch.study_record import is_running, read_study
 from erfscope.batch.tasks import Task, expand, files_of, is_held, read_results, unfinished
 from erfscope.errors import MapError
-from erfscope.store.read import Progress, read_progress
+from erfscope.store.read import MapProgress, read_progress
 
 State = Literal["done", "running", "queued", "failed", "missing"]
 #: The first of its tasks' states that applies is the job's.
@@ -154,17 +154,17 @@ def _job_status(
 
 
 def _count(plan: Plan, job: Job) -> tuple[int, int, int | None]:
-    """Return images done, skipped and listed: of the whole map, or of what its shards have so far."""
+    """Return images done, skipped and images_total: of the whole map, or of what its shards have so far."""
     files = files_of(plan, job.name)
     found = [_progress(files.map)]
     if plan.shards > 1 and not (found[0] and found[0].finished):
         found = [_progress(files.part(index)) for index in range(plan.shards)]
     known = [progress for progress in found if progress is not None]
-    listed = next((each.listed for each in known if each.listed is not None), job.images)
-    return sum(each.done for each in known), sum(each.skipped for each in known), listed
+    images_total = next((each.images_total for each in known if each.images_total is not None), job.images)
+    return sum(each.done for each in known), sum(each.skipped for each in known), images_total
 
 
-def _progress(file: Path) -> Progress | None:
+def _progress(file: Path) -> MapProgress | None:
     try:
         return read_progress(file)
     except MapError:

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from erfscope.batch.plan import Plan
+from erfscope.batch.batch_plan import Plan
 from erfscope.batch.queue import QueuedJob, cancel, submit_script
-from erfscope.batch.record import Study
 from erfscope.batch.slurm import job_title, write_script
+from erfscope.batch.study_record import Study
 from erfscope.batch.tasks import STAGES, Task, files_of, unfinished
 from erfscope.errors import BatchError
-from erfscope.interrupt import Stop
-from erfscope.store.replace import replacing
+from erfscope.system.atomic_files import replacing
+from erfscope.system.signals import Stop
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from erfscope.batch.files import JobFiles
-from erfscope.batch.plan import Job, Plan
+from erfscope.batch.batch_plan import Job, Plan
+from erfscope.batch.study_files import JobFiles
 from erfscope.errors import MapError
 from erfscope.records.shard import Shard
-from erfscope.store.lock import holder
 from erfscope.store.read import read_progress
+from erfscope.system.file_lock import holder
 
 Stage = Literal["compute", "merge", "measure"]
 STAGES: tuple[Stage, ...] = ("compute", "merge", "measure")

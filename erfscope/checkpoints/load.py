@@ -1,12 +1,29 @@
-"""The front door: what `--model` and the options beside it say → a network with its origin attached."""
+"""The front door: what `--model` and the options beside it say → a network with its info attached."""
 
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from erfscope.checkpoints.detect import detect
 from erfscope.checkpoints.request import Request
-from erfscope.checkpoints.sniff import sniff
-from erfscope.zoo.network import Network
+from erfscope.model.network import Network
+
+_FORMATS = "erfscope.checkpoints.formats"
+#: Format → the module of its reader, imported where it is needed.
+READERS = {
+    "catalog": f"{_FORMATS}.catalog_reader",
+    "exported": f"{_FORMATS}.exported_reader",
+    "factory": f"{_FORMATS}.factory",
+    "hf": f"{_FORMATS}.hf",
+    "onnx": f"{_FORMATS}.onnx_reader",
+    "pickled": f"{_FORMATS}.pickled_reader",
+    "plugin": f"{_FORMATS}.plugin_reader",
+    "smp": f"{_FORMATS}.smp",
+    "timm": f"{_FORMATS}.timm",
+    "torchscript": f"{_FORMATS}.torchscript",
+    "torchvision": f"{_FORMATS}.torchvision",
+    "weights": f"{_FORMATS}.tensors_reader",
+}
 
 
 def load_model(
@@ -51,7 +68,7 @@ def load_model(
     -------
     Network
         Maps a normalized (N, 3, H, W) float32 tensor to logits (N, K, H, W); in eval mode, on the CPU;
-        `.origin` is its `ModelOrigin`.
+        `.info` is its `ModelInfo`.
 
     Raises
     ------
@@ -67,6 +84,6 @@ def load_model(
         seed=seed,
         options={name: value for name, value in options.items() if value is not None},
     )
-    reader = import_module(f"erfscope.checkpoints.formats.{sniff(request).format}")
+    reader = import_module(READERS[detect(request).format])
     network: Network = reader.read(request)
     return network

@@ -9,9 +9,9 @@ from typing import NoReturn
 import click
 
 from erfscope import __version__
-from erfscope.environment import wait_passively
 from erfscope.errors import ErfscopeError
-from erfscope.interrupt import EXIT_RESUMABLE, ending_at_once
+from erfscope.system.environment import wait_passively
+from erfscope.system.signals import EXIT_RESUMABLE, ending_at_once
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -21,31 +21,34 @@ RESUMABLE = ("compute", "train", "sweep", "batch")
 
 #: Command → its module and its one-line help, so that `--help` imports none of them.
 COMMANDS = {
-    "compute": ("erfscope.cli.compute", "Compute an effective receptive field."),
-    "star-distance": ("erfscope.cli.star_distance", "Measure the star that ASPP leaves in a map."),
-    "fit-gaussian": ("erfscope.cli.fit_gaussian", "Fit a 2D Gaussian to a map."),
-    "extent": ("erfscope.cli.extent", "Measure how far a map reaches, and on how many images it stands."),
-    "pattern": ("erfscope.cli.pattern", "Say in one word what a map looks like."),
-    "compare": ("erfscope.cli.compare", "Hold maps against each other, with significance."),
-    "plot": ("erfscope.cli.plot", "Draw a map."),
-    "merge": ("erfscope.cli.merge", "Make one map of its shards."),
-    "report": ("erfscope.cli.report", "Write one HTML file on maps: figures, tables, advice."),
-    "inspect": ("erfscope.cli.inspect", "Tell what a map or a checkpoint holds."),
-    "import": ("erfscope.cli.exchange", "Make a map of an array from another tool."),
-    "export": ("erfscope.cli.exchange", "Write a map for another tool: npy, csv, png, tiff."),
-    "predict": ("erfscope.cli.predict", "Predict from a network's graph what a unit sees."),
-    "recommend": ("erfscope.cli.recommend", "Tell the atrous rates that fit a crop."),
-    "train": ("erfscope.cli.train", "Train a network with chosen atrous rates, by a recipe."),
-    "evaluate": ("erfscope.cli.evaluate", "Score a network on labeled images: mIoU and the like."),
+    "compute": ("erfscope.cli.compute_command", "Compute an effective receptive field."),
+    "star-distance": ("erfscope.cli.star_distance_command", "Measure the star that ASPP leaves in a map."),
+    "fit-gaussian": ("erfscope.cli.fit_gaussian_command", "Fit a 2D Gaussian to a map."),
+    "extent": (
+        "erfscope.cli.extent_command",
+        "Measure how far a map reaches, and on how many images it stands.",
+    ),
+    "pattern": ("erfscope.cli.pattern_command", "Say in one word what a map looks like."),
+    "compare": ("erfscope.cli.compare_command", "Hold maps against each other, with significance."),
+    "plot": ("erfscope.cli.plot_command", "Draw a map."),
+    "merge": ("erfscope.cli.merge_command", "Make one map of its shards."),
+    "report": ("erfscope.cli.report_command", "Write one HTML file on maps: figures, tables, advice."),
+    "inspect": ("erfscope.cli.inspect_command", "Tell what a map or a checkpoint holds."),
+    "import": ("erfscope.cli.exchange_command", "Make a map of an array from another tool."),
+    "export": ("erfscope.cli.exchange_command", "Write a map for another tool: npy, csv, png, tiff."),
+    "predict": ("erfscope.cli.predict_command", "Predict from a network's graph what a unit sees."),
+    "recommend": ("erfscope.cli.recommend_command", "Tell the atrous rates that fit a crop."),
+    "train": ("erfscope.cli.train_command", "Train a network with chosen atrous rates, by a recipe."),
+    "evaluate": ("erfscope.cli.evaluate_command", "Score a network on labeled images: mIoU and the like."),
     "sweep": (
-        "erfscope.cli.sweep",
+        "erfscope.cli.sweep_command",
         "Train at a list of rates; compare predicted and measured.",
     ),
-    "batch": ("erfscope.cli.batch", "Do all a plan names: networks × datasets × sizes × rates."),
-    "bench": ("erfscope.cli.bench", "Time the engine against plain autograd."),
-    "models": ("erfscope.cli.models", "List the networks."),
-    "datasets": ("erfscope.cli.datasets", "List the datasets."),
-    "demo": ("erfscope.cli.demo", "Show it all on built-in images: map, figure, star, Gaussian."),
+    "batch": ("erfscope.cli.batch_command", "Do all a plan names: networks × datasets × sizes × rates."),
+    "bench": ("erfscope.cli.bench_command", "Time the engine against plain autograd."),
+    "models": ("erfscope.cli.models_command", "List the networks."),
+    "datasets": ("erfscope.cli.datasets_command", "List the datasets."),
+    "demo": ("erfscope.cli.demo_command", "Show it all on built-in images: map, figure, star, Gaussian."),
 }
 
 

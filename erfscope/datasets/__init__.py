@@ -1,11 +1,11 @@
 """Images for a network: one reader a layout, synthetic scenes, and the way from file to tensor."""
 
-from erfscope.datasets.catalog import LAYOUTS
-from erfscope.datasets.check import check_split
+from erfscope.datasets.check_split import check_split
 from erfscope.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, ImageDataset, Sample
-from erfscope.datasets.fit import FITS
+from erfscope.datasets.fit_to_size import FITS
 from erfscope.datasets.labels import IGNORE
 from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout_catalog import LAYOUTS
 from erfscope.datasets.opening import open_dataset
 from erfscope.datasets.plugged import PluggedDataset
 from erfscope.datasets.streaming import SkippedImage, every_nth, stream

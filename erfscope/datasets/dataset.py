@@ -12,7 +12,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from erfscope.datasets.decode import read_image
-from erfscope.datasets.fit import fit_pair
+from erfscope.datasets.fit_to_size import fit_pair
 from erfscope.datasets.labels import read_label
 from erfscope.datasets.layout import Layout, Pixels
 from erfscope.datasets.listing import Entry
@@ -110,7 +110,7 @@ class FileSource:
 
 
 @dataclass(frozen=True)
-class DrawnSource:
+class SyntheticSource:
     """Synthetic images, drawn at the size that is asked for.
 
     The splits show different scenes: those of train have other numbers than those of val.

@@ -12,23 +12,23 @@ from typing import Any
 import numpy as np
 
 from erfscope import plugins
-from erfscope.datasets.catalog import LAYOUTS
 from erfscope.datasets.dataset import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     MOST_SCENES,
-    DrawnSource,
     FileSource,
     ImageDataset,
     Source,
+    SyntheticSource,
 )
-from erfscope.datasets.fit import FITS
+from erfscope.datasets.fit_to_size import FITS
 from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout_catalog import LAYOUTS
 from erfscope.datasets.listing import Listing
-from erfscope.datasets.options import choose_options
 from erfscope.datasets.plugged import PluggedDataset, open_plugged
-from erfscope.environment import dataset_root
+from erfscope.datasets.synthetic_options import choose_options
 from erfscope.errors import DatasetError
+from erfscope.system.environment import dataset_root
 
 # What a plug-in need not know of; labels are read where there are any, of a plug-in as of a layout.
 _USUAL = {
@@ -113,7 +113,7 @@ def open_dataset(
         count = layout.scenes if images is None else images
         _check_count(count, MOST_SCENES, layout.name)
         folder, chosen = None, tuple(range(count))
-        source = DrawnSource(layout, used_split, count, seed, height_width, labels, used_options)
+        source = SyntheticSource(layout, used_split, count, seed, height_width, labels, used_options)
     else:
         source = _list_files(layout, root, used_split, labels)
         folder, chosen = str(source.root), draw_subset(len(source.entries), images, seed, layout.name)

@@ -10,8 +10,8 @@ import torch
 from erfscope import plugins
 from erfscope.datasets.dataset import Sample
 from erfscope.datasets.streaming import SkippedImage, every_nth
-from erfscope.environment import dataset_root
 from erfscope.errors import DatasetError, ErfscopeError, ImageError
+from erfscope.system.environment import dataset_root
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from erfscope.datasets.dataset import ImageDataset, Sample
 from erfscope.datasets.layout import Pixels
 from erfscope.errors import ImageError
-from erfscope.interrupt import SIGNALS
+from erfscope.system.signals import SIGNALS
 
 T = TypeVar("T")
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from erfscope.engine.accumulation import Sums, accumulate, check_sums
 from erfscope.engine.engines import Engine, choose_engine
+from erfscope.engine.image_order import ImageItem
 from erfscope.engine.plan import EnginePlan
-from erfscope.engine.run import Sums, accumulate, check_sums
-from erfscope.engine.walk import Step
 from erfscope.errors import ComputeError
 
 IMAGES = 4
@@ -21,7 +21,7 @@ def measure_deviation(
     plan: EnginePlan,
     engine: Engine,
     wanted: str,
-    steps: Sequence[Step],
+    items: Sequence[ImageItem],
 ) -> dict[str, Any] | None:
     """Compute the first images in both precisions.
 
@@ -44,8 +44,8 @@ def measure_deviation(
     try:
         for chosen_plan, chosen in ((plan, engine), choose_engine(model, exact, wanted)):
             sums = Sums.zeros(plan.size, 0, torch.device(plan.device))
-            accumulate(chosen, chosen_plan, iter(steps), sums)
-            check_sums(sums, max_skipped=1.0, total=len(steps))
+            accumulate(chosen, chosen_plan, iter(items), sums)
+            check_sums(sums, max_skipped=1.0, total=len(items))
             maps.append(sums.erf)
     except ComputeError:
         return None

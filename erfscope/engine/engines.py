@@ -14,20 +14,20 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from erfscope.engine.borrow import borrowed
 from erfscope.engine.flops import FlopCount
 from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.plan import EnginePlan
-from erfscope.engine.precision import PRECISIONS, arithmetic
 from erfscope.engine.target import unit_map
 from erfscope.errors import ComputeError, one_line
 from erfscope.graph.capture import capture
 from erfscope.graph.flow import Flow, trace
 from erfscope.graph.fold import fold_batch_norms
-from erfscope.graph.fov.predict import predict
+from erfscope.graph.fov.fov_of_unit import predict
 from erfscope.graph.program import Program
 from erfscope.graph.prune import prune
 from erfscope.graph.regions import whole
+from erfscope.model.frozen_eval import frozen_eval
+from erfscope.system.precision import PRECISIONS, arithmetic
 
 ENGINES = ("auto", "dense")
 DETACHED = (
@@ -98,7 +98,7 @@ class DenseEngine:
     @contextmanager
     def ready(self) -> Iterator[GradientFunction]:
         """Borrow the model for the run."""
-        with borrowed(self.model, torch.device(self.plan.device), PRECISIONS[self.plan.precision]):
+        with frozen_eval(self.model, torch.device(self.plan.device), PRECISIONS[self.plan.precision]):
             yield self._gradients
 
     def _gradients(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -164,7 +164,7 @@ def trace_unit_map(model: nn.Module, plan: EnginePlan) -> Flow:
         Whatever torch raises for a module that can't be captured.
     """
     device, dtype = torch.device(plan.device), PRECISIONS[plan.precision]
-    with borrowed(model, device, dtype):
+    with frozen_eval(model, device, dtype):
         image = torch.zeros(plan.batch_size, 3, *plan.size, device=device, dtype=dtype)
         captured = capture(_UnitMap(model, plan).eval(), image)
         fold_batch_norms(captured)

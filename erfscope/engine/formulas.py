@@ -37,7 +37,7 @@ class Formula:
     mean_channels: bool = False
     absolute: bool = False
 
-    def signed(self, gradient: torch.Tensor) -> torch.Tensor:
+    def gradient_sum(self, gradient: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) gradient → (N, H, W) unclipped sum (or mean) over the image's channels.
 
         C is 3, or 1 for a gradient that is summed already.
@@ -49,8 +49,8 @@ class Formula:
         """(N, C, H, W) gradient → (N, H, W) ≥ 0, each image by itself."""
         if self.clip_channels:
             return gradient.relu().sum(1)
-        signed = self.signed(gradient)
-        return signed.abs() if self.absolute else signed.relu()
+        gradient_sum = self.gradient_sum(gradient)
+        return gradient_sum.abs() if self.absolute else gradient_sum.relu()
 
 
 FORMULAS: Mapping[str, Formula] = MappingProxyType(

@@ -5,15 +5,15 @@ from typing import Any
 
 from torch import nn
 
-from erfscope.engine.device import choose_device, share_cores
 from erfscope.engine.formulas import FORMULAS
-from erfscope.engine.precision import PRECISIONS
 from erfscope.engine.probe import probe
 from erfscope.engine.target import Target, check_target, find_layer
 from erfscope.errors import ComputeError
-from erfscope.records.network import ModelOrigin
-from erfscope.records.prediction import FovPrediction
+from erfscope.records.fov_prediction import FovPrediction
+from erfscope.records.model_info import ModelInfo
 from erfscope.records.unit import Unit
+from erfscope.system.devices import choose_device, share_cores
+from erfscope.system.precision import PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def make_plan(
     *,
     formula: str,
     target: Target,
-    at: tuple[int, int] | str | None,
+    unit: tuple[int, int] | str | None,
     resize: bool,
     precision: str,
     device: str,
@@ -85,7 +85,7 @@ def make_plan(
     ----------
     size
         (H, W) of the images.
-    at
+    unit
         The unit: (y, x) in the output map, a layer's name (its central feature), or None for the
         center (H // 2, W // 2) of the output.
     workers
@@ -106,7 +106,7 @@ def make_plan(
     if precision == "tf32" and chosen.type != "cuda":
         raise ComputeError("tf32 is how CUDA devices multiply; on the CPU take float32 or bfloat16")
     loaders, threads = share_cores(chosen, workers)
-    layer = at if isinstance(at, str) else None
+    layer = unit if isinstance(unit, str) else None
     if layer is not None:
         find_layer(model, layer)
     facts = probe(model, size, layer, resize=resize, device=chosen)
@@ -115,7 +115,7 @@ def make_plan(
         mode="dense",
         reason=facts.hindrance or "plain autograd over the whole network",
         size=size,
-        unit=_resolve_unit(at, facts.shape),
+        unit=_resolve_unit(unit, facts.shape),
         unit_map_shape=facts.shape,
         formula=formula,
         target=target,
@@ -134,15 +134,15 @@ def make_plan(
 
 def name_of(model: nn.Module) -> str:
     """Return the name under which a network was loaded, else that of its class."""
-    origin = getattr(model, "origin", None)
-    return origin.name if isinstance(origin, ModelOrigin) else type(model).__name__
+    info = getattr(model, "info", None)
+    return info.name if isinstance(info, ModelInfo) else type(model).__name__
 
 
-def _resolve_unit(at: tuple[int, int] | str | None, shape: tuple[int, int, int]) -> Unit:
+def _resolve_unit(unit: tuple[int, int] | str | None, shape: tuple[int, int, int]) -> Unit:
     _, height, width = shape
-    if at is None or isinstance(at, str):
-        return Unit(height // 2, width // 2, at)
-    y, x = at
+    if unit is None or isinstance(unit, str):
+        return Unit(height // 2, width // 2, unit)
+    y, x = unit
     if not (0 <= y < height and 0 <= x < width):
         raise ComputeError(
             f"unit {y},{x} lies outside the output; rows 0 to {height - 1}, columns 0 to {width - 1}"

@@ -12,10 +12,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
-from erfscope.engine.borrow import borrowed
 from erfscope.engine.flops import FlopCount
 from erfscope.engine.target import unit_map
 from erfscope.errors import ComputeError, one_line
+from erfscope.model.frozen_eval import frozen_eval
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def probe(
         The network doesn't run on images of that size, or has no such output.
     """
     try:
-        with borrowed(model, device, torch.float32):
+        with frozen_eval(model, device, torch.float32):
             with _quiet(), FakeTensorMode(allow_non_fake_inputs=True):
                 image = torch.zeros(1, 3, *size, device=device, requires_grad=True)
                 with FlopCount() as count:
@@ -79,7 +79,7 @@ def _shape_of_real_run(
     model: nn.Module, size: tuple[int, int], layer: str | None, *, resize: bool, device: torch.device
 ) -> tuple[int, int, int]:
     try:
-        with borrowed(model, device, torch.float32), torch.no_grad():
+        with frozen_eval(model, device, torch.float32), torch.no_grad():
             return _map_shape(unit_map(model, torch.zeros(1, 3, *size, device=device), layer, resize=resize))
     except ComputeError:
         raise

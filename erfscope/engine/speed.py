@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from erfscope.engine.accumulation import limited_threads
 from erfscope.engine.engines import GraphEngine, choose_engine
-from erfscope.engine.memory import kept_memory
 from erfscope.engine.plan import make_plan
-from erfscope.engine.precision import PRECISIONS
-from erfscope.engine.run import limited_threads
 from erfscope.engine.target import Target, unit_map
 from erfscope.graph.steps.basic import Convolution
 from erfscope.graph.steps.gathered import GatheredConvolution, GatheredProduct
 from erfscope.graph.steps.image import ImageConvolution
+from erfscope.system.memory import kept_memory
+from erfscope.system.precision import PRECISIONS
 
 # A convolution as large as the backbone's usual ones, whose rate stands for the machine's peak.
 _PEAK_CHANNELS, _PEAK_SIDE = 512, 97
@@ -77,7 +77,7 @@ def measure_speed(
         size,
         formula="paper",
         target=Target("logits"),
-        at=None,
+        unit=None,
         resize=True,
         precision=precision,
         device=device,

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from erfscope.errors import ComputeError
-from erfscope.zoo.outputs import channels_first, logits_of
+from erfscope.model.logits import channels_first, logits_of
 
 TARGETS = ("logits", "predicted", "margin")
 

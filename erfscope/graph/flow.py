@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch.fx import Node
 
+from erfscope.graph.access import Reading
 from erfscope.graph.capture import Captured
-from erfscope.graph.reading import Reading
-from erfscope.graph.rules.piece import Operation, Readings
-from erfscope.graph.rules.table import find_readings
+from erfscope.graph.rules.op_plan import Operation, Readings
+from erfscope.graph.rules.rule_table import find_readings
 
 # Operators that read of their operand nothing but its shape and type.
 aten = torch.ops.aten

@@ -9,8 +9,8 @@ from torch.fx import Node
 from erfscope.graph.flow import Flow
 from erfscope.graph.program import Instruction, Program
 from erfscope.graph.regions import Region, Selection, select, union, whole
-from erfscope.graph.rules.piece import Piece
-from erfscope.graph.rules.table import find_piece
+from erfscope.graph.rules.op_plan import Piece
+from erfscope.graph.rules.rule_table import find_piece
 from erfscope.graph.steps.image import sum_channels
 
 

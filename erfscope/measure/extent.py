@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope.measure.background import measure_background, stands_above
+from erfscope.measure.boxes import Squares, crossing, squares_about
 from erfscope.measure.sample import MeanMap, Sample, make_sample
-from erfscope.measure.squares import Squares, crossing, squares_about
 from erfscope.records.arrays import FloatArray
 from erfscope.records.extent import AreaRatios, Extent, RadialProfile
 

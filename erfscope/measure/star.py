@@ -9,10 +9,10 @@ from threadpoolctl import threadpool_limits
 
 from erfscope.measure.lattice.blobs import blob_places, ring_mass_shares
 from erfscope.measure.lattice.cells import reach
-from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
 from erfscope.measure.lattice.grid import MIN_KNIGHTS, find_grid, knights_share
+from erfscope.measure.lattice.lattice_fit import LatticeFit, LatticeFitter, Region
+from erfscope.measure.lattice.ring_search import Sighting, look
 from erfscope.measure.lattice.rings import MIN_EVEN, fit_star, ring_evenness
-from erfscope.measure.lattice.search import Sighting, look
 from erfscope.measure.star_errors import StarErrors, measure_errors, systematic_bound
 from erfscope.records.arrays import FloatArray
 from erfscope.records.star import Arm, Ring, StarMeasurement

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope.measure.jackknife import MIN_GROUPS, delete_a_group_stderr, student_factor
-from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
+from erfscope.measure.lattice.lattice_fit import LatticeFit, LatticeFitter, Region
 from erfscope.records.arrays import FloatArray
 
 # What a replicate doesn't repeat (the search, the cells, which rings there are) is missing in its spread:

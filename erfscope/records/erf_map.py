@@ -17,7 +17,7 @@ from erfscope.records.unit import Unit
 class ImageRecord:
     """What became of one image: `status` is "done" or "skipped" (`reason` says why).
 
-    `mass` is the sum over all pixels of its clipped gradient, None if it was skipped; `place` is its number
+    `mass` is the sum over all pixels of its clipped gradient, None if it was skipped; `index` is its number
     in the run's order, of all shards together.
     """
 
@@ -26,7 +26,7 @@ class ImageRecord:
     status: str
     reason: str = ""
     mass: float | None = None
-    place: int = 0
+    index: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ErfMap(Labeled):
         (H, W) float64, axes (y, x): sum over the images of the clipped gradient, un-normalized.
     unit
         The unit that the gradient was taken of.
-    origin
+    projected_center
         (y, x) in input pixels, from which the file's axes count: the unit's projected center, as the
         network's graph gives it. Where there is no graph, the unit itself, or the image's middle for a
         layer's unit.
@@ -47,15 +47,15 @@ class ErfMap(Labeled):
         Names from `engine.formulas` and `engine.target`; "unknown" for an imported map.
     images
         How many images the sums hold, None if unknown.
-    signed, square
-        (H, W) float64: sums of the unclipped gradient (summed over channels) and of its square; None
-        for an imported map.
+    gradient_sum, gradient_square_sum
+        (H, W) float64: sums of the unclipped gradient (summed over channels) and of its
+        square; None for an imported map.
     replicates
         (G, H, W) partial sums of `erf` over disjoint image groups, or None: float32, and float64 as long as
         more is to be added to them.
     records
         One per image, in the order of the run; empty for an imported map.
-    listed
+    images_total
         How many images the run takes with all its shards, None if unknown.
     shard
         The share of them that this map is of.
@@ -67,15 +67,15 @@ class ErfMap(Labeled):
 
     erf: FloatArray
     unit: Unit
-    origin: tuple[float, float]
+    projected_center: tuple[float, float]
     formula: str
     target: str
     images: int | None
-    signed: FloatArray | None = None
-    square: FloatArray | None = None
+    gradient_sum: FloatArray | None = None
+    gradient_square_sum: FloatArray | None = None
     replicates: NDArray[np.floating] | None = None
     records: tuple[ImageRecord, ...] = ()
-    listed: int | None = None
+    images_total: int | None = None
     shard: Shard = WHOLE
     finished: bool = True
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -99,9 +99,8 @@ class ErfMap(Labeled):
     @property
     def flags(self) -> tuple[str, ...]:
         """Say in words if this is not the whole map, not of one piece, or was stopped by its error."""
-        seen = (
-            f"{len(self.records)} of {'an unknown number of' if self.listed is None else self.listed} images"
-        )
+        total = "an unknown number of" if self.images_total is None else self.images_total
+        seen = f"{len(self.records)} of {total} images"
         merged, convergence = (self.provenance.get(name) for name in ("merged", "convergence"))
         flags = [*convergence.get("flags", ())] if isinstance(convergence, Mapping) else []
         if not self.finished:
@@ -118,7 +117,7 @@ class ErfMap(Labeled):
         masses = [record.mass for record in self.records if record.mass is not None]
         return {
             "images": self.images,
-            "images_listed": self.listed,
+            "images_total": self.images_total,
             "shard": None if self.shard.is_whole else str(self.shard),
             "finished": self.finished,
             "images_skipped": len(self.skipped),

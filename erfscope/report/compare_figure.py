@@ -13,10 +13,10 @@ from erfscope.records.arrays import FloatArray
 from erfscope.records.comparison import BlockComparison, Comparison, PairComparison
 from erfscope.records.erf_map import ErfMap
 from erfscope.report.colorbar import add_color_bar
-from erfscope.report.figures import COLORS, LETTERS_PER_INCH, LOG_DECADES
+from erfscope.report.map_figure import COLORS, LETTERS_PER_INCH, LOG_DECADES
+from erfscope.report.map_view import Scene
 from erfscope.report.overlays import CENTER_COLOR
 from erfscope.report.residuals import COLORS as DIFFERENCE_COLORS
-from erfscope.report.scene import Scene
 
 # Inches.
 PANEL_WIDTH, BAR_WIDTH, TEXT_HEIGHT = 4.2, 1.4, 1.2
@@ -87,7 +87,7 @@ def _draw_maps(
 
 def _mark_center(axes: Axes, erf: ErfMap) -> None:
     axes.autoscale(False)
-    y, x = erf.origin
+    y, x = erf.projected_center
     axes.scatter(x, y, s=80, facecolors="none", edgecolors=CENTER_COLOR, gid="center")
 
 

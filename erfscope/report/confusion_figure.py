@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from erfscope.records.arrays import FloatArray
 from erfscope.records.scores import Evaluation
 from erfscope.report.colorbar import add_color_bar
-from erfscope.report.figures import lay_out
+from erfscope.report.map_figure import lay_out
 from erfscope.report.words import NOTHING
 
 COLORS = "Blues"  # one hue, from white: an empty cell is paper

@@ -11,7 +11,7 @@ from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from erfscope.records.gaussian import GaussianFit
 from erfscope.records.star import StarMeasurement
-from erfscope.report.scene import Scene
+from erfscope.report.map_view import Scene
 
 # Told apart by their shapes; the colors stand out from all of magma, with a dark rim on its light end.
 CENTER_COLOR = STAR_COLOR = "#40e0ff"
@@ -32,7 +32,7 @@ def draw_overlays(axes: Axes, scene: Scene) -> list[Artist]:
         Handles of a legend. The axes' limits stay.
     """
     axes.autoscale(False)
-    y, x = scene.erf.origin
+    y, x = scene.erf.projected_center
     label = f"projected center (y {y:g}, x {x:g})"
     center = axes.scatter(x, y, s=120, facecolors="none", edgecolors=CENTER_COLOR, label=label, gid="center")
     handles: list[Artist] = [center]

@@ -71,7 +71,7 @@ def hover_values(erf: ErfMap) -> dict[str, Any]:
     return {
         "height": erf.size[0],
         "width": erf.size[1],
-        "center": list(erf.origin),
+        "center": list(erf.projected_center),
         "block": block,
         "columns": means.shape[1],
         "values": b64encode(means.astype("<f4").tobytes()).decode(),

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from erfscope.records.arrays import FloatArray
-from erfscope.report.scene import Scene
+from erfscope.report.map_view import Scene
 
 BAND_SHARE = 64  # the map's short side by this is the width over which a cut is the mean
 DECADES = 4
@@ -85,13 +85,13 @@ def draw_cuts(axes: Axes, scene: Scene) -> None:
     curves = (("horizontal", 1, HORIZONTAL, "-"), ("vertical", 0, VERTICAL, "-"))
     drawn = []
     for name, axis, color, style in curves:
-        positions, values = axis_cut(scene.image, scene.erf.origin, axis)
+        positions, values = axis_cut(scene.image, scene.erf.projected_center, axis)
         axes.plot(positions, values, style, color=color, linewidth=1.1, label=f"{name} cut")
         drawn.append(values)
     fitted = _fitted(scene)
     if fitted is not None:
         for (name, axis, color, _), dashes in zip(curves, ((5, 2), (1.5, 1.5)), strict=True):
-            positions, values = axis_cut(fitted, scene.erf.origin, axis)
+            positions, values = axis_cut(fitted, scene.erf.projected_center, axis)
             axes.plot(positions, values, dashes=dashes, color=color, linewidth=1.6, label=f"Gaussian, {name}")
     width = cut_width(scene.erf.size)
     window = f"mean over {width} px across, {cut_step(width)} px along"
@@ -102,12 +102,12 @@ def draw_cuts(axes: Axes, scene: Scene) -> None:
 
 def draw_radial(axes: Axes, scene: Scene) -> None:
     """Draw the radial profile, and the fitted Gaussian's."""
-    radii, means = radial_profile(scene.image, scene.erf.origin)
+    radii, means = radial_profile(scene.image, scene.erf.projected_center)
     axes.plot(radii, means, color=RADIAL, linewidth=1.1, label="mean at that distance")
     fitted = _fitted(scene)
     if fitted is not None:
         axes.plot(
-            *radial_profile(fitted, scene.erf.origin),
+            *radial_profile(fitted, scene.erf.projected_center),
             dashes=(5, 2),
             color=FITTED,
             linewidth=1.4,

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from erfscope.report.colorbar import add_color_bar
-from erfscope.report.scene import Scene
+from erfscope.report.map_view import Scene
 
 COLORS = "PuOr_r"  # purple below zero, orange above: safe for color-blind readers
 RANGE_PERCENTILE = 99.8  # lest a few bright pixels pale all others

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from erfscope.records.sweep import SweepRow
-from erfscope.report.html import fill_template
+from erfscope.report.html_page import fill_template
 from erfscope.report.pictures import inline
 from erfscope.report.tables import Table
 from erfscope.report.words import NOTHING, number, percent, with_error
@@ -50,7 +50,7 @@ def render_sweep(document: Mapping[str, Any], rows: Sequence[SweepRow], figures:
     return fill_template(
         "sweep.html",
         title=_TITLE,
-        origin=document["origin"],
+        subtitle=document["subtitle"],
         sentences=sentences(rows, document["agreement"]["trained"]),
         flags=[*document["flags"], *_row_flags(rows)],
         pictures=pictures,

@@ -77,7 +77,7 @@ def _overview_row(document: Document) -> tuple[str, ...]:
     star, fit = document["star"], document["gaussian"]
     return (
         document["file"],
-        document["origin"],
+        document["subtitle"],
         document["pattern"]["pattern"],
         with_error(star["center_to_center_px"], star["center_to_center_stderr_px"], "px"),
         number(star["predicted_center_to_center_px"], "px"),

@@ -11,17 +11,17 @@ import torch
 from torch import nn
 
 from erfscope.datasets import ImageDataset, PluggedDataset, Sample, SkippedImage, stream
-from erfscope.engine.borrow import borrowed
-from erfscope.engine.device import choose_device, share_cores
-from erfscope.engine.memory import kept_memory, told_when_it_ends
-from erfscope.engine.run import limited_threads
+from erfscope.engine.accumulation import limited_threads
 from erfscope.errors import ScoreError
-from erfscope.records.network import ModelOrigin, WeightsReport
+from erfscope.model.frozen_eval import frozen_eval
+from erfscope.records.model_info import ModelInfo, WeightsReport
 from erfscope.records.scores import Evaluation
 from erfscope.scores.flags import inference_flags, mean_flags, score_flags, trimap_flags, weight_flags
 from erfscope.scores.inference import Inference, Predictor, SizePx, usual_stride
 from erfscope.scores.native import at_native_size
 from erfscope.scores.scoring import Scoring
+from erfscope.system.devices import choose_device, share_cores
+from erfscope.system.memory import kept_memory, translate_out_of_memory
 
 MAX_SKIPPED = 0.01
 Labeled = ImageDataset | PluggedDataset
@@ -85,8 +85,8 @@ def evaluate(
     require_classes(dataset)
     if not all(width > 0 for width in trimap_widths):
         raise ScoreError(f"bands of {list(trimap_widths)} px: expected widths above 0")
-    origin = _origin(model)
-    crop, stride = _window(mode, crop, stride, origin)
+    info = _info(model)
+    crop, stride = _window(mode, crop, stride, info)
     sizes = tuple(map(float, scales)), short_side
     inference = Inference(mode, crop, stride, *sizes, flip, threshold, batch_size)
     place = choose_device(device)
@@ -100,8 +100,14 @@ def evaluate(
     )
     predictor, clock = Predictor(model, inference), time.perf_counter()
     precision = next((each.dtype for each in model.parameters() if each.is_floating_point()), torch.float32)
-    memory = told_when_it_ends("scoring", "--mode slide, or a smaller --size")
-    with memory, borrowed(model, place, precision), limited_threads(threads), kept_memory(), torch.no_grad():
+    memory = translate_out_of_memory("scoring", "--mode slide, or a smaller --size")
+    with (
+        memory,
+        frozen_eval(model, place, precision),
+        limited_threads(threads),
+        kept_memory(),
+        torch.no_grad(),
+    ):
         for item in _items(dataset, fitted, workers):
             _score(item, scoring, predictor, place, precision)
             progress(scoring.done, len(scoring.skipped))
@@ -117,9 +123,9 @@ def evaluate(
         images=scoring.done,
         skipped=tuple(scoring.skipped),
         inference={**inference.summary(), "padded_to_multiples_of": predictor.multiple, "fitted": fitted},
-        provenance=_provenance(origin, dataset, fitted, place, time.perf_counter() - clock),
+        provenance=_provenance(info, dataset, fitted, place, time.perf_counter() - clock),
         flags=(
-            *weight_flags(origin, dataset.classes),
+            *weight_flags(info, dataset.classes),
             *inference_flags(predictor, fitted=fitted and available is not None),
             *score_flags(scores, scoring.done, available),
             *mean_flags(scores),
@@ -137,13 +143,13 @@ def require_classes(dataset: Labeled) -> None:
 
 
 def _window(
-    mode: str, crop: SizePx | None, stride: SizePx | None, origin: ModelOrigin
+    mode: str, crop: SizePx | None, stride: SizePx | None, info: ModelInfo
 ) -> tuple[SizePx | None, SizePx | None]:
     if mode == "whole":
         if crop is not None or stride is not None:
             raise ScoreError("a window or its stride is given for whole images; add --mode slide")
         return None, None
-    crop = crop or origin.training.crop_size
+    crop = crop or info.training.crop_size
     return crop, stride or (None if crop is None else usual_stride(crop))
 
 
@@ -182,15 +188,15 @@ def _check_classes(given: int, classes: Sequence[str]) -> None:
         )
 
 
-def _origin(model: nn.Module) -> ModelOrigin:
-    origin = getattr(model, "origin", None)
-    if isinstance(origin, ModelOrigin):
-        return origin
-    return ModelOrigin(type(model).__name__, {}, WeightsReport("as given"))
+def _info(model: nn.Module) -> ModelInfo:
+    info = getattr(model, "info", None)
+    if isinstance(info, ModelInfo):
+        return info
+    return ModelInfo(type(model).__name__, {}, WeightsReport("as given"))
 
 
 def _provenance(
-    origin: ModelOrigin, dataset: Labeled, fitted: bool, device: torch.device, seconds: float
+    info: ModelInfo, dataset: Labeled, fitted: bool, device: torch.device, seconds: float
 ) -> dict[str, Any]:
     unfitted = isinstance(dataset, ImageDataset) and not fitted
     described = at_native_size(dataset) if unfitted and isinstance(dataset, ImageDataset) else dataset
@@ -198,12 +204,12 @@ def _provenance(
         "command": shlex.join(sys.argv),
         "versions": {name: version(name) for name in ("erfscope", "torch")},
         "network": {
-            "name": origin.name,
-            "options": dict(origin.options),
-            "trained_with": dict(origin.trained_with),
-            "training": origin.training.summary(),
+            "name": info.name,
+            "options": dict(info.options),
+            "trained_settings": dict(info.trained_settings),
+            "training": info.training.summary(),
         },
-        "weights": origin.weights.summary(),
+        "weights": info.weights.summary(),
         "dataset": described.describe(),
         "device": str(device),
         "seconds": seconds,

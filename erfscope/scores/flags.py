@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from erfscope.records.network import ModelOrigin
+from erfscope.records.model_info import ModelInfo
 from erfscope.records.scores import Scores
 from erfscope.scores.inference import Predictor
 from erfscope.scores.sampling import MIN_IMAGES
@@ -11,9 +11,9 @@ from erfscope.scores.sampling import MIN_IMAGES
 LISTED = 6  # names that a flag holds
 
 
-def weight_flags(origin: ModelOrigin, classes: Sequence[str]) -> Iterator[str]:
+def weight_flags(info: ModelInfo, classes: Sequence[str]) -> Iterator[str]:
     """Tell of random, partial or broken weights, and of classes that the checkpoint names otherwise."""
-    weights = origin.weights
+    weights = info.weights
     if weights.source == "random":
         yield (
             f"random weights (seed {weights.seed}): these are the scores of an untrained network; "
@@ -23,7 +23,7 @@ def weight_flags(origin: ModelOrigin, classes: Sequence[str]) -> Iterator[str]:
         yield f"{len(weights.missing)} tensors are not in {weights.source} and stayed random"
     if weights.not_finite:
         yield f"{sum(weights.not_finite.values())} values of the weights are NaN or infinite"
-    told = origin.training.classes
+    told = info.training.classes
     if len(told) == len(classes):
         other = [
             (k, mine, theirs)

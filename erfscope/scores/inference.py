@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from erfscope.errors import ScoreError
+from erfscope.model.logits import logits_of
 from erfscope.scores.padding import Padded
 from erfscope.zoo.blocks import resize_like
-from erfscope.zoo.outputs import logits_of
 
 MODES = ("whole", "slide")
 SizePx = tuple[int, int]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from erfscope.engine.memory import told_when_it_ends
 from erfscope.errors import ErfscopeError, ScoreError, one_line
+from erfscope.system.memory import translate_out_of_memory
 
 MULTIPLE = 32
 """The stride of the usual encoders; a network that needs less is content with it, too."""
@@ -64,7 +64,7 @@ class Padded:
         height, width = images.shape[-2:]
         padding = (0, -width % multiple, 0, -height % multiple)
         remedy = "--mode slide with a smaller --crop, or a smaller --batch-size of windows"
-        with told_when_it_ends(f"a batch of {len(images)} × {height}×{width} px", remedy):
+        with translate_out_of_memory(f"a batch of {len(images)} × {height}×{width} px", remedy):
             logits = self.forward(F.pad(images, padding) if any(padding) else images)
         return logits[..., :height, :width]
 

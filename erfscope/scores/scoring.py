@@ -9,7 +9,7 @@ from erfscope.datasets import Sample
 from erfscope.errors import ScoreError
 from erfscope.records.scores import Scores
 from erfscope.scores.boundaries import boundary_distance, keep_band
-from erfscope.scores.tally import Tally
+from erfscope.scores.score_counts import Tally
 
 
 class Scoring:

@@ -11,7 +11,7 @@ from erfscope.errors import MapError
 from erfscope.records.arrays import FloatArray
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.unit import Unit
-from erfscope.store.replace import prepare_target, replacing
+from erfscope.system.atomic_files import prepare_target, replacing
 
 
 def map_from_array(array: FloatArray, unit: tuple[int, int] | None = None, source: str = "") -> ErfMap:
@@ -49,7 +49,7 @@ def map_from_array(array: FloatArray, unit: tuple[int, int] | None = None, sourc
     return ErfMap(
         erf=erf,
         unit=Unit(y, x),
-        origin=(float(y), float(x)),
+        projected_center=(float(y), float(x)),
         formula="unknown",
         target="unknown",
         images=None,

@@ -91,10 +91,12 @@ class _Merger:
 
     def __init__(self, name: str, first: ErfMap) -> None:
         self.identity = _identity(name, first)
-        self.first = replace(first, erf=np.zeros((1, 1)), signed=None, square=None, replicates=None)
+        self.first = replace(
+            first, erf=np.zeros((1, 1)), gradient_sum=None, gradient_square_sum=None, replicates=None
+        )
         self.sums = _arrays(first)
         self.parts = [_part(name, first)]
-        self.owners = {record.place: name for record in first.records}
+        self.owners = {record.index: name for record in first.records}
 
     def add(self, name: str, erf: ErfMap) -> None:
         different = difference(self.identity, _identity(name, erf), but=_MAY_DIFFER)
@@ -102,33 +104,33 @@ class _Merger:
             raise MapError(
                 f"{name} is of another run than {self.parts[0].name}: {different}; merge shards of one run"
             )
-        twice = [record for record in erf.records if record.place in self.owners]
+        twice = [record for record in erf.records if record.index in self.owners]
         if twice:
             raise MapError(
-                f"{name} holds {len(twice)} images that {self.owners[twice[0].place]} holds too, "
+                f"{name} holds {len(twice)} images that {self.owners[twice[0].index]} holds too, "
                 f"{twice[0].name} first; leave one of the two out"
             )
         for total, array in zip(self.sums, _arrays(erf), strict=True):
             total += array
-        self.owners.update((record.place, name) for record in erf.records)
+        self.owners.update((record.index, name) for record in erf.records)
         self.parts.append(_part(name, erf))
 
     def result(self, *, partial: bool) -> ErfMap:
         missing = self._missing()
         if missing and not partial:
             raise MapError(f"{missing}; compute the rest, or take what there is with --partial")
-        erf, signed, square, *replicates = self.sums
+        erf, gradient_sum, gradient_square_sum, *replicates = self.sums
         records = [record for part in self.parts for record in part.records]
         return replace(
             self.first,
             erf=erf,
-            signed=signed,
-            square=square,
+            gradient_sum=gradient_sum,
+            gradient_square_sum=gradient_square_sum,
             replicates=replicates[0].astype(np.float64 if missing else np.float32) if replicates else None,
             images=sum(part.images for part in self.parts),
-            records=tuple(sorted(records, key=lambda record: record.place)),
+            records=tuple(sorted(records, key=lambda record: record.index)),
             provenance=self._provenance(),
-            listed=self.first.listed if missing or self.first.listed else len(records),
+            images_total=self.first.images_total if missing or self.first.images_total else len(records),
             shard=WHOLE,
             finished=not missing,
         )
@@ -143,10 +145,14 @@ class _Merger:
             told = [f"shard {_listed([f'{index}/{count}' for index in gone])} is missing"] if gone else []
             told += [f"{part.name} is unfinished ({len(part.records)} images)" for part in unfinished]
             return "; ".join(told)
-        listed = self.first.listed
-        gone = [] if listed is None else [place for place in range(listed) if place not in self.owners]
-        if gone or listed is None:
-            return f"{len(gone) if gone else 'an unknown number'} of {listed} images are missing"
+        images_total = self.first.images_total
+        gone = (
+            []
+            if images_total is None
+            else [place for place in range(images_total) if place not in self.owners]
+        )
+        if gone or images_total is None:
+            return f"{len(gone) if gone else 'an unknown number'} of {images_total} images are missing"
         return ""
 
     def _provenance(self) -> dict[str, Any]:
@@ -179,7 +185,7 @@ def _identity(name: str, erf: ErfMap) -> dict[str, Any]:
 
 def _arrays(erf: ErfMap) -> list[NDArray[np.float64]]:
     """Return sums, in float64, that may be added to."""
-    arrays = (erf.erf, erf.signed, erf.square, erf.replicates)
+    arrays = (erf.erf, erf.gradient_sum, erf.gradient_square_sum, erf.replicates)
     return [np.array(array, np.float64) for array in arrays if array is not None]
 
 

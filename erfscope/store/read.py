@@ -21,19 +21,23 @@ from erfscope.store.write import SCHEMA_VERSION
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a map file is: images done, skipped and, over all shards, listed (None if unknown)."""
+class MapProgress:
+    """How far a map file is: images done, skipped and, over all shards, images_total (None if unknown)."""
 
     done: int
     skipped: int
-    listed: int | None
+    images_total: int | None
     shard: Shard
     finished: bool
 
     @property
     def total(self) -> int | None:
         """How many images its own shard takes."""
-        return None if self.listed is None else len(range(self.shard.index, self.listed, self.shard.count))
+        return (
+            None
+            if self.images_total is None
+            else len(range(self.shard.index, self.images_total, self.shard.count))
+        )
 
 
 def read_map(path: Path) -> ErfMap:
@@ -50,7 +54,7 @@ def read_map(path: Path) -> ErfMap:
         return _read(file, path)
 
 
-def read_progress(path: Path) -> Progress | None:
+def read_progress(path: Path) -> MapProgress | None:
     """Tell how far a map is, at little cost: its arrays are neither read nor checked. None without a file.
 
     Raises
@@ -63,11 +67,11 @@ def read_progress(path: Path) -> Progress | None:
     with _opened(path) as file:
         attributes = file.attrs
         _check_version(file, path)
-        done, skipped, listed = (attributes.get(f"images{part}") for part in ("", "_skipped", "_listed"))
-        return Progress(
+        done, skipped, images_total = (attributes.get(f"images{part}") for part in ("", "_skipped", "_total"))
+        return MapProgress(
             done=int(done or 0),
             skipped=int(skipped or 0),
-            listed=None if listed is None else int(listed),
+            images_total=None if images_total is None else int(images_total),
             shard=_read_shard(attributes),
             finished=bool(attributes.get("finished", True)),
         )
@@ -99,25 +103,29 @@ def _check_version(file: h5py.File, path: Path) -> None:
         raise MapError(f"{path} is HDF5 but not a map of erfscope's; 'erfscope import' takes arrays (.npy)")
     if version > SCHEMA_VERSION:
         raise MapError(f"{path} has schema version {version}, newer than {SCHEMA_VERSION}; update erfscope")
+    if version < SCHEMA_VERSION:
+        raise MapError(
+            f"{path} has schema version {version}, older than {SCHEMA_VERSION}; compute the map again"
+        )
 
 
 def _read(file: h5py.File, path: Path) -> ErfMap:
     attributes = file.attrs
     _check_version(file, path)
     provenance = file.get("provenance", {})
-    images, listed = attributes.get("images"), attributes.get("images_listed")
+    images, images_total = attributes.get("images"), attributes.get("images_total")
     erf = file["erf"][()].astype(np.float64)
     return ErfMap(
         erf=erf,
         unit=Unit(int(attributes["unit_y"]), int(attributes["unit_x"]), attributes.get("unit_layer")),
-        origin=(float(attributes["origin_y"]), float(attributes["origin_x"])),
+        projected_center=(float(attributes["projected_center_y"]), float(attributes["projected_center_x"])),
         formula=str(attributes["formula"]),
         target=str(attributes["target"]),
         images=None if images is None else int(images),
         **_read_others(file, erf),
         records=_read_records(provenance),
         provenance=_read_provenance(provenance),
-        listed=None if listed is None else int(listed),
+        images_total=None if images_total is None else int(images_total),
         shard=_read_shard(attributes),
         finished=bool(attributes.get("finished", True)),
     )
@@ -125,7 +133,9 @@ def _read(file: h5py.File, path: Path) -> ErfMap:
 
 def _read_others(file: h5py.File, erf: FloatArray) -> dict[str, NDArray[Any]]:
     """Read the arrays beside `erf`; refuse what doesn't fit it: another program may have made it."""
-    arrays = {name: file[name][()] for name in ("signed", "square", "replicates") if name in file}
+    arrays = {
+        name: file[name][()] for name in ("gradient_sum", "gradient_square_sum", "replicates") if name in file
+    }
     for name, array in {"erf": erf, **arrays}.items():
         wanted = array.shape[:1] + erf.shape if name == "replicates" else erf.shape
         if erf.ndim != 2 or array.shape != wanted or array.dtype.kind != "f":
@@ -146,9 +156,9 @@ def _read_records(group: Mapping[str, Any]) -> tuple[ImageRecord, ...]:
         return ()
     images = group["images"]
     columns = (images["name"].asstr()[()], images["group"][()], images["status"].asstr()[()])
-    places = images["place"][()] if "place" in images else range(len(columns[0]))
-    rest = (images["reason"].asstr()[()], images["gradient_mass"][()], places)
+    indices = images["index"][()] if "index" in images else range(len(columns[0]))
+    rest = (images["reason"].asstr()[()], images["gradient_mass"][()], indices)
     return tuple(
-        ImageRecord(name, int(number), status, reason, None if np.isnan(mass) else float(mass), int(place))
-        for name, number, status, reason, mass, place in zip(*columns, *rest, strict=True)
+        ImageRecord(name, int(number), status, reason, None if np.isnan(mass) else float(mass), int(index))
+        for name, number, status, reason, mass, index in zip(*columns, *rest, strict=True)
     )

@@ -12,18 +12,19 @@ import numpy as np
 
 from erfscope.records.erf_map import ErfMap
 from erfscope.store.checksum import seal
-from erfscope.store.replace import prepare_target, replacing
+from erfscope.system.atomic_files import prepare_target, replacing
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _BYTES_BESIDE_ARRAYS, _BYTES_AN_IMAGE = 100_000, 200
 
 
 def write_map(erf: ErfMap, path: Path, *, overwrite: bool = False) -> None:
     """Write `erf` to `path`, whole or not at all.
 
-    The root holds `erf`, `signed`, `square` (y, x) and `replicates` (g, y, x) with dimension scales `y`
-    and `x` in pixels from the map's origin; group `plot` is a NeXus plot that links to them; group
-    `provenance` holds one JSON text a key, and the list of images with what became of each.
+    The root holds `erf`, `gradient_sum`, `gradient_square_sum` (y, x) and `replicates` (g, y, x) with
+    dimension scales `y` and `x` in pixels from the unit's projected center; group `plot` is a
+    NeXus plot that links to them; group `provenance` holds one JSON text a key, and the list of images with
+    what became of each.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def bytes_for(size: tuple[int, int], replicates: int, images: int) -> int:
 
 
 def _map_bytes(erf: ErfMap) -> int:
-    arrays = (erf.erf, erf.signed, erf.square, erf.replicates)
+    arrays = (erf.erf, erf.gradient_sum, erf.gradient_square_sum, erf.replicates)
     held = sum(array.nbytes for array in arrays if array is not None)
     return held + _BYTES_BESIDE_ARRAYS + _BYTES_AN_IMAGE * len(erf.records)
 
@@ -65,18 +66,21 @@ def _write_root(file: h5py.File, erf: ErfMap) -> None:
         "unit_y": erf.unit.y,
         "unit_x": erf.unit.x,
         "unit_layer": erf.unit.layer,
-        "origin_y": erf.origin[0],
-        "origin_x": erf.origin[1],
+        "projected_center_y": erf.projected_center[0],
+        "projected_center_x": erf.projected_center[1],
         "images": erf.images,
         "images_skipped": len(erf.skipped),
-        "images_listed": erf.listed,
+        "images_total": erf.images_total,
         "shard_index": erf.shard.index,
         "shard_count": erf.shard.count,
         "finished": erf.finished,
     }
     file.attrs.update({name: value for name, value in attributes.items() if value is not None})
 
-    axes = {"y": np.arange(erf.size[0]) - erf.origin[0], "x": np.arange(erf.size[1]) - erf.origin[1]}
+    axes = {
+        "y": np.arange(erf.size[0]) - erf.projected_center[0],
+        "x": np.arange(erf.size[1]) - erf.projected_center[1],
+    }
     if erf.replicates is not None:
         axes["g"] = np.arange(len(erf.replicates), dtype=np.int32)
     for name, values in axes.items():
@@ -88,8 +92,10 @@ def _write_root(file: h5py.File, erf: ErfMap) -> None:
         file["g"].attrs["long_name"] = "image group"
 
     _write_array(file, "erf", erf.erf, "yx", "effective receptive field, sum of clipped gradients")
-    _write_array(file, "signed", erf.signed, "yx", "sum of unclipped gradients")
-    _write_array(file, "square", erf.square, "yx", "sum of squared unclipped gradients")
+    _write_array(file, "gradient_sum", erf.gradient_sum, "yx", "sum of unclipped gradients")
+    _write_array(
+        file, "gradient_square_sum", erf.gradient_square_sum, "yx", "sum of squared unclipped gradients"
+    )
     _write_array(file, "replicates", erf.replicates, "gyx", "sums of clipped gradients by image group")
 
 
@@ -125,7 +131,7 @@ def _write_provenance(group: h5py.Group, erf: ErfMap) -> None:
     _write_texts(images, "status", [record.status for record in records])
     _write_texts(images, "reason", [record.reason for record in records])
     images["group"] = np.array([record.group for record in records], dtype=np.int32)
-    images["place"] = np.array([record.place for record in records], dtype=np.int64)
+    images["index"] = np.array([record.index for record in records], dtype=np.int64)
     masses = [np.nan if record.mass is None else record.mass for record in records]
     images["gradient_mass"] = np.array(masses)
 

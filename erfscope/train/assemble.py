@@ -8,10 +8,10 @@ import torch
 
 from erfscope.datasets import ImageDataset, open_dataset
 from erfscope.errors import TrainError
-from erfscope.records.network import WeightsReport
+from erfscope.records.model_info import WeightsReport
 from erfscope.train.crops.augment import Cutter
+from erfscope.train.crops.crop_order import Order, Share
 from erfscope.train.crops.feed import Crops, Normalizer, batches, places_of
-from erfscope.train.crops.order import Order, Share
 from erfscope.train.distributed import World, synchronize_norms
 from erfscope.train.losses import Loss
 from erfscope.train.network.auxiliary import TrainedNetwork, make_auxiliary
@@ -19,10 +19,10 @@ from erfscope.train.network.average import Average
 from erfscope.train.network.pretrained import load_pretrained
 from erfscope.train.optimizer import freeze, freeze_unread, make_optimizer, set_dropout
 from erfscope.train.recipes.recipe import Recipe
-from erfscope.train.state import Parts
-from erfscope.train.step import Batches, Stepper
+from erfscope.train.train_state import Parts
+from erfscope.train.trainer import Batches, Stepper
 from erfscope.zoo.build import build_network
-from erfscope.zoo.catalog.table import describe_network
+from erfscope.zoo.catalog.entries import describe_network
 from erfscope.zoo.description import NetworkDescription
 from erfscope.zoo.segmentor import Segmentor
 

@@ -9,9 +9,9 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from erfscope.engine.device import choose_device, share_cores
-from erfscope.environment import torchrun_place
 from erfscope.errors import ErfscopeError, TrainError
+from erfscope.system.devices import choose_device, share_cores
+from erfscope.system.environment import torchrun_place
 from erfscope.train.network.sync_norm import GatheredBatchNorm
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from erfscope.checkpoints.formats.trained import KEY
+from erfscope.checkpoints.formats.trained_reader import KEY
 from erfscope.datasets import ImageDataset
-from erfscope.store.replace import replacing
+from erfscope.system.atomic_files import replacing
 from erfscope.train.recipes.fields import plain
 from erfscope.train.recipes.recipe import Recipe
 from erfscope.zoo.description import NetworkDescription

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from erfscope.store.replace import replacing
+from erfscope.system.atomic_files import replacing
 
 #: The table's columns; the JSON lines hold no others.
 COLUMNS = (

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from erfscope.engine.memory import kept_memory, told_when_it_ends
-from erfscope.engine.precision import arithmetic
-from erfscope.engine.run import limited_threads
+from erfscope.engine.accumulation import limited_threads
 from erfscope.errors import ComputeError, TrainError
-from erfscope.interrupt import Stop
+from erfscope.system.memory import kept_memory, translate_out_of_memory
+from erfscope.system.precision import arithmetic
+from erfscope.system.signals import Stop
 from erfscope.train.export import Exporter
 from erfscope.train.log import RunLog
+from erfscope.train.loss_meter import Tally
+from erfscope.train.memory_advice import Room
 from erfscope.train.recipes.recipe import Recipe
-from erfscope.train.room import Room
-from erfscope.train.state import Parts, Progress, save_state
-from erfscope.train.step import Batches, Stepper
-from erfscope.train.tally import Tally
+from erfscope.train.train_state import Parts, Progress, save_state
+from erfscope.train.trainer import Batches, Stepper
 from erfscope.train.validation import Validation
 
 LAST_STATE, LAST, BEST = "last.pt", "last.safetensors", "best.safetensors"
@@ -128,7 +128,7 @@ class Loop:
     def _step(self) -> bool:
         """Take a step; False where memory ended."""
         try:
-            with told_when_it_ends("training"):
+            with translate_out_of_memory("training"):
                 self.tally.add(self.stepper.step(self.batches))
         except ComputeError:
             return False

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from erfscope.environment import make_cublas_repeatable
+from erfscope.system.environment import make_cublas_repeatable
 from erfscope.train.distributed import World
 from erfscope.train.recipes.recipe import Recipe
 

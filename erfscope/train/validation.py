@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from erfscope.datasets import ImageDataset
-from erfscope.engine.run import Progress
+from erfscope.engine.accumulation import Progress
 from erfscope.records.scores import Evaluation, Scores
 from erfscope.scores.evaluate import evaluate
 from erfscope.train.distributed import World

@@ -36,8 +36,8 @@ def plot_erf(
     `show` names overlays and panels, see `report.figures.draw_map`; what they need is measured.
     """
     # matplotlib only where it is wanted
-    from erfscope.report.figures import check_target, save_figure
-    from erfscope.workflows.figures import draw_erf
+    from erfscope.report.map_figure import check_target, save_figure
+    from erfscope.workflows.map_report import draw_erf
 
     if path is not None:
         check_target(Path(path), overwrite=overwrite)

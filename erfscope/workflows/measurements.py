@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from erfscope.errors import MapError
-from erfscope.measure import convergence, extent, star
-from erfscope.measure.gaussian import fit as gaussian
+from erfscope.measure import extent, sampling_error, star
+from erfscope.measure.gaussian import gaussian_fit
 from erfscope.measure.masses import measure_masses
 from erfscope.records.convergence import Convergence, ErrorCheck
 from erfscope.records.erf_map import ErfMap
@@ -19,7 +19,9 @@ STAR_RESIDUALS = "the residual keeps the blobs of a star or grid: a Gaussian say
 
 def measure_star(erf: ErfMap) -> StarMeasurement:
     """Find the star in a map and measure its arms; see `measure.star.measure_star`."""
-    found = star.measure_star(erf.erf, erf.origin, erf.replicates, images_per_group=images_per_group(erf))
+    found = star.measure_star(
+        erf.erf, erf.projected_center, erf.replicates, images_per_group=images_per_group(erf)
+    )
     return replace(found, flags=(*erf.flags, *found.flags))
 
 
@@ -29,11 +31,14 @@ def fit_gaussian(erf: ErfMap, model: str = "auto", *, with_offset: bool = True) 
     A fit that leaves much of a star is flagged: where it explains the smoothed map well, none is looked for.
     """
     sizes = images_per_group(erf)
-    fit = gaussian.fit_gaussian(
-        erf.erf, erf.origin, model, erf.replicates, with_offset=with_offset, images_per_group=sizes
+    fit = gaussian_fit.fit_gaussian(
+        erf.erf, erf.projected_center, model, erf.replicates, with_offset=with_offset, images_per_group=sizes
     )
     flags = (*erf.flags, *fit.flags)
-    if fit.r_squared_smoothed < NO_STAR_FROM and star.measure_star(erf.erf, erf.origin).pattern != "none":
+    if (
+        fit.r_squared_smoothed < NO_STAR_FROM
+        and star.measure_star(erf.erf, erf.projected_center).pattern != "none"
+    ):
         flags = (*flags, STAR_RESIDUALS)
     return replace(fit, flags=flags)
 
@@ -41,7 +46,11 @@ def fit_gaussian(erf: ErfMap, model: str = "auto", *, with_offset: bool = True) 
 def measure_extent(erf: ErfMap) -> Extent:
     """Measure how far a map reaches, and how evenly its images share it; see `measure.extent`."""
     found = extent.measure_extent(
-        erf.erf, erf.origin, erf.replicates, images=erf.images, images_per_group=images_per_group(erf)
+        erf.erf,
+        erf.projected_center,
+        erf.replicates,
+        images=erf.images,
+        images_per_group=images_per_group(erf),
     )
     flags = (*erf.flags, *found.flags, *mass_flags(erf))
     return replace(found, images=mass_statistics(erf), flags=flags)
@@ -92,7 +101,9 @@ def error_checks(erf: ErfMap, star: StarMeasurement) -> tuple[ErrorCheck, ...]:
     checks = () if recorded is None else recorded.checks
     if erf.images and erf.replicates is not None:
         sizes = images_per_group(erf)
-        now = convergence.check(erf.erf, erf.origin, erf.replicates, sizes, erf.images, star=star)
+        now = sampling_error.check(
+            erf.erf, erf.projected_center, erf.replicates, sizes, erf.images, star=star
+        )
         checks = (*(check for check in checks if check.images < erf.images), now)
     return tuple(check for check in checks if check.map_error)
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from erfscope.records.erf_map import ErfMap
-from erfscope.store.lock import locked
 from erfscope.store.merge import merge_files
-from erfscope.store.replace import prepare_target
 from erfscope.store.write import write_map
+from erfscope.system.atomic_files import prepare_target
+from erfscope.system.file_lock import locked
 
 
 def merge_to_file(

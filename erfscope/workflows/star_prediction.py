@@ -29,7 +29,11 @@ def measure_star_file(file: Path, network: Mapping[str, Any] | None = None) -> d
     erf = read_map(file)
     star = measure_star(erf)  # sees the array, the center and the replicates only
     predicted = recorded_prediction(erf) if network is None else _predict(erf, network)
-    return {"file": str(file), **star.summary(), **hold_against(star, predicted, reach(erf.size, erf.origin))}
+    return {
+        "file": str(file),
+        **star.summary(),
+        **compare_to_prediction(star, predicted, reach(erf.size, erf.projected_center)),
+    }
 
 
 def recorded_prediction(erf: ErfMap) -> Mapping[str, Any]:
@@ -37,7 +41,9 @@ def recorded_prediction(erf: ErfMap) -> Mapping[str, Any]:
     return erf.provenance.get("prediction") or {}
 
 
-def hold_against(star: StarMeasurement, predicted: Mapping[str, Any], farthest: float) -> dict[str, Any]:
+def compare_to_prediction(
+    star: StarMeasurement, predicted: Mapping[str, Any], farthest: float
+) -> dict[str, Any]:
     """Compare center-to-center distances, and each ring with the nearest predicted one.
 
     Parameters
@@ -107,7 +113,7 @@ def _nearest(distance: float, expected: Sequence[float], found: Sequence[float])
 
 
 def _predict(erf: ErfMap, network: Mapping[str, Any]) -> Mapping[str, Any]:
-    from erfscope.workflows.predict import predict_file  # torch only where a network is wanted
+    from erfscope.workflows.predict_fov import predict_file  # torch only where a network is wanted
 
     if erf.unit.layer is not None:
         raise MapError("this map's unit belongs to a layer; measure it without --model")

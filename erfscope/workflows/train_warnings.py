@@ -6,7 +6,7 @@ from erfscope.errors import ComputeError
 from erfscope.train.assemble import Subject
 from erfscope.train.distributed import World
 from erfscope.train.recipes.recipe import Recipe
-from erfscope.workflows.predict import predict_fov
+from erfscope.workflows.predict_fov import predict_fov
 
 # Of the nine taps of an atrous convolution, the one in the middle; shares are rounded.
 _CENTER_TAP = 1 / 9 + 1e-9

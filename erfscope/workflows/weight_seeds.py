@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from erfscope.datasets import ImageDataset, PluggedDataset, open_dataset
-from erfscope.datasets.catalog import LAYOUTS
-from erfscope.engine.run import Progress
+from erfscope.datasets.layout_catalog import LAYOUTS
+from erfscope.engine.accumulation import Progress
 from erfscope.errors import MapError
 from erfscope.records.erf_map import ErfMap
-from erfscope.records.network import ModelOrigin, WeightsReport
+from erfscope.records.model_info import ModelInfo, WeightsReport
 from erfscope.store.read import read_map
 from erfscope.store.write import write_map
-from erfscope.workflows.compute.compute import compute_erf
+from erfscope.workflows.compute.compute_erf import compute_erf
 from erfscope.workflows.measurements import measure_star
 from erfscope.zoo.build import build_network
 from erfscope.zoo.description import NetworkDescription
@@ -93,7 +93,7 @@ def _draw(own: ErfMap, seed: int, out: Path, progress: OpenProgress) -> ErfMap:
             images,
             formula=plan["formula"],
             target=target["name"] if target["index"] is None else target["index"],
-            at=unit["layer"] or (unit["y"], unit["x"]),
+            unit=unit["layer"] or (unit["y"], unit["x"]),
             resize=plan["resize"],
             precision=plan["precision"],
             batch_size=plan["batch_size"],
@@ -117,7 +117,7 @@ def _rebuild(own: ErfMap, seed: int) -> Segmentor:
     network = own.provenance["network"]
     model = build_network(NetworkDescription(**network["parts"]), seed=seed)
     report = WeightsReport("random", seed=seed, missing=tuple(own.provenance["weights"]["missing_names"]))
-    model.origin = ModelOrigin(network["name"], network["options"], report, parts=network["parts"])
+    model.info = ModelInfo(network["name"], network["options"], report, parts=network["parts"])
     return model
 
 

@@ -30,7 +30,7 @@ from erfscope.zoo.heads.psp import PSPHead
 from erfscope.zoo.heads.segformer import SegformerHead
 from erfscope.zoo.heads.segmenter import SegmenterMaskTransformerHead
 from erfscope.zoo.heads.setr import SETRMLAHead, SETRUPHead
-from erfscope.zoo.heads.torchvision import TorchvisionDeepLabHead, TorchvisionFCNHead
+from erfscope.zoo.heads.torchvision_heads import TorchvisionDeepLabHead, TorchvisionFCNHead
 from erfscope.zoo.heads.uper import UPerHead
 from erfscope.zoo.necks.cascade import CascadeNeck
 from erfscope.zoo.necks.jpu import JPU

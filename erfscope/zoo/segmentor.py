@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from erfscope.model.network import Network
 from erfscope.zoo.blocks import resize_like
-from erfscope.zoo.network import Network
 
 
 class Segmentor(Network):

@@ -208,7 +208,7 @@ def test_interruption_leaves_nothing(run, here, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("erfscope.engine.run._add_batch", interrupt)
+    monkeypatch.setattr("erfscope.engine.accumulation._add_batch", interrupt)
     result = run(
         "compute", "--model", "fcn", "--backbone", "resnet18", "--data", "synthetic-leaves", "--size", "33"
     )

@@ -10,7 +10,7 @@ from PIL import Image
 
 import erfscope
 from erfscope.zoo.build import build_network
-from erfscope.zoo.catalog.table import describe_network
+from erfscope.zoo.catalog.entries import describe_network
 
 SMALL = ("--backbone", "resnet18", "--size", "65")
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from erfscope.checkpoints.formats.mmsegmentation.config_network import describe_config
 from erfscope.checkpoints.formats.mmsegmentation.config_text import parse_config
-from erfscope.checkpoints.formats.mmsegmentation.network import describe_config
 from erfscope.zoo.build import build_network
-from erfscope.zoo.catalog.table import describe_network
+from erfscope.zoo.catalog.entries import describe_network
 
 SMALL = ("--model", "fcn", "--backbone", "resnet18", "--output-stride", "32")
 LEAVES = (*SMALL, "--data", "synthetic-leaves", "--images", "3", "--size", "49x65")

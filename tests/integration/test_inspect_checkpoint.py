@@ -13,7 +13,7 @@ def checkpoint(tmp_path_factory):
 def test_everything_that_is_known_is_told(run, here, checkpoint):
     facts = run("inspect", str(checkpoint), "--json").json
     assert facts["format"] == "mmsegmentation checkpoint"
-    assert facts["recognized_by"] == "the config in its meta"
+    assert facts["detected_by"] == "the config in its meta"
     assert (facts["network"], facts["backbone"], facts["num_classes"]) == ("deeplabv3", "resnet18-v1c", 3)
     assert (facts["output_stride"], facts["read_stride"], facts["rates"]) == (16, 16, [6, 12, 18])
     assert facts["crop_size"] == [64, 96]
@@ -25,7 +25,7 @@ def test_everything_that_is_known_is_told(run, here, checkpoint):
     assert (weights["source"], len(weights["sha256"])) == (str(checkpoint), 64)
     assert (weights["missing"], weights["unexpected"], weights["left_out"]) == (0, 0, 1)
     table = run("inspect", str(checkpoint)).out
-    assert "recognized_by" in table
+    assert "detected_by" in table
     assert "sky" in table
 
 
@@ -55,7 +55,7 @@ def test_the_map_says_what_its_network_was_read_from(run, here, checkpoint):
     images = ("--data", "synthetic-leaves", "--images", "1")
     facts = run("compute", "--model", str(checkpoint), *images, "--json").json
     assert facts["network"]["format"] == "mmsegmentation checkpoint"
-    assert facts["network"]["recognized_by"] == "the config in its meta"
+    assert facts["network"]["detected_by"] == "the config in its meta"
 
 
 def test_hyper_parameters_of_lightning_and_broken_weights_are_shown(run, here):

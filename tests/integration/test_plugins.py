@@ -76,7 +76,7 @@ def test_a_network_and_a_dataset(run, here, example):
 
 def test_a_format(run, here, example, numbers):
     facts = run("inspect", "w.numbers", "--json").json
-    assert (facts["format"], facts["recognized_by"]) == ("plug-in numbers", "its suffix .numbers")
+    assert (facts["format"], facts["detected_by"]) == ("plug-in numbers", "its suffix .numbers")
     assert facts["weights"]["matched"] == 2
     assert facts["parameters"] == 2 * 3 * 25 + 2
     compute(run, "--model", "w.numbers", "--data", "example-ramps", "--images", "2")

@@ -15,7 +15,7 @@ import torch
 
 from erfscope.cli.main import COMMANDS
 from erfscope.zoo.build import build_network
-from erfscope.zoo.catalog.table import describe_network
+from erfscope.zoo.catalog.entries import describe_network
 
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text()

@@ -14,7 +14,7 @@ from simulated_maps import Blob, clipped_sums, star_variance
 from erfscope.records.convergence import Convergence, ErrorCheck
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.unit import Unit
-from erfscope.workflows.figures import write_report
+from erfscope.workflows.map_report import write_report
 
 HOSTILE = "<script>alert(1)</script>\"'&</style>{{ 7*7 }}"
 VOID = {"meta", "img", "input", "br", "link"}

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import erfscope
-from erfscope.engine import run as engine_run
-from erfscope.store.lock import locked
+from erfscope.engine import accumulation as engine_run
+from erfscope.system.file_lock import locked
 
 TESTS = Path(__file__).parents[1]
 IMAGES = 9
@@ -24,7 +24,7 @@ COMMAND = (
     "compute", "--model", "small_networks:SmallNet", "--data", "synthetic-leaves", "--size", "33",
     "--images", IMAGES, "--device", "cpu",
 )  # fmt: skip
-ARRAYS = ("erf", "signed", "square", "replicates")
+ARRAYS = ("erf", "gradient_sum", "gradient_square_sum", "replicates")
 
 
 @pytest.fixture
@@ -265,7 +265,7 @@ def test_a_full_disk_keeps_the_last_snapshot(run, here, plain, before_batch):
 LONG_STEP = """
 import os, signal, sys, time
 from erfscope import interrupt
-from erfscope.engine import run
+from erfscope.engine import accumulation as run
 from erfscope.cli.main import main
 
 interrupt.GRACE_SECONDS = 0.5

@@ -108,7 +108,7 @@ def test_a_study_survives_requeues_signals_and_cancelled_shards(here, run, slurm
         run("compute", "--model", "slow:network", "-O", "seconds=0", *options, "--out", "plain.h5").code == 0
     )
     with h5py.File(here / "plain.h5") as plain, h5py.File(folder / "erf.h5") as merged:
-        for name in ("erf", "signed", "square", "replicates"):
+        for name in ("erf", "gradient_sum", "gradient_square_sum", "replicates"):
             # Sums of the same images in another order: float64 rounds by 1e-16 a step, float32 by 6e-8.
             rtol = 1e-6 if name == "replicates" else 1e-12
             np.testing.assert_allclose(

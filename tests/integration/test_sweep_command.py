@@ -18,7 +18,7 @@ KEYS = {
 
 @pytest.mark.slow
 def test_a_sweep_is_resumed_extended_and_read_again(run, here):
-    first = run(*SWEEP, "--rates-base", "1,2", *MAPS)
+    first = run(*SWEEP, "--base-rates", "1,2", *MAPS)
     assert first.code == 0, first.err
     rows = first.json["results"]
     assert all(set(row) >= KEYS for row in rows)
@@ -36,24 +36,24 @@ def test_a_sweep_is_resumed_extended_and_read_again(run, here):
     assert run("star-distance", rows[1]["erf"], "--json").code == 0
     before = {path: path.stat().st_mtime_ns for path in here.glob("s/*/result.json")}
     (here / "s/stride8-rate2-seed0/result.json").unlink()
-    more = run(*SWEEP, "--rates-base", "1,2", "--baseline", "fcn", *MAPS)
+    more = run(*SWEEP, "--base-rates", "1,2", "--baseline", "fcn", *MAPS)
     assert [row["base_rate"] for row in more.json["results"]] == [None, 1, 2]
     kept = here / "s/stride8-rate1-seed0/result.json"
     assert kept.stat().st_mtime_ns == before[kept]
     # Trained once: what was measured again is of the same weights.
     again = next(row for row in more.json["results"] if row["base_rate"] == 2)
     assert again["miou"] == rows[1]["miou"]
-    other = run(*SWEEP, "--rates-base", "1", "--iterations", "3")
+    other = run(*SWEEP, "--base-rates", "1", "--iterations", "3")
     assert other.code == 2
     assert "s holds a sweep with" in other.err
 
 
 @pytest.mark.slow
 def test_shards_fill_one_table(run, here):
-    first = run(*SWEEP, "--rates-base", "1,2", "--shard", "0/2", "--json").json
+    first = run(*SWEEP, "--base-rates", "1,2", "--shard", "0/2", "--json").json
     assert (len(first["results"]), first["done"], first["runs"]) == (1, 1, 2)
     assert first["flags"] == ["1 of 2 runs are not done yet"]
-    second = run(*SWEEP, "--rates-base", "1,2", "--shard", "1/2", "--json").json
+    second = run(*SWEEP, "--base-rates", "1,2", "--shard", "1/2", "--json").json
     assert [row["base_rate"] for row in second["results"]] == [1, 2]
     assert second["flags"] == []
     assert json.loads((here / "s/results.json").read_text()) == second
@@ -62,15 +62,15 @@ def test_shards_fill_one_table(run, here):
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (("--rates-base", "x"), "no list of whole numbers"),
-        ((), "no rates to sweep over; give --rates-base"),
+        (("--base-rates", "x"), "no list of whole numbers"),
+        ((), "no rates to sweep over; give --base-rates"),
         (
-            ("--rates-base", "3", "--model", "fcn", "--data", "synthetic-leaves"),
+            ("--base-rates", "3", "--model", "fcn", "--data", "synthetic-leaves"),
             "fcn has no atrous rates to sweep over",
         ),
-        (("--rates-base", "3", "--data", "nowhere"), "no recipe is named; give --recipe"),
+        (("--base-rates", "3", "--data", "nowhere"), "no recipe is named; give --recipe"),
         (("nowhere.toml",), "nowhere.toml: No such file"),
-        (("--rates-base", "3", "--shard", "2/2"), "'2/2' is no shard"),
+        (("--base-rates", "3", "--shard", "2/2"), "'2/2' is no shard"),
     ],
 )
 def test_bad_input_is_one_line(run, here, args, told):

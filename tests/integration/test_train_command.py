@@ -28,7 +28,7 @@ SMALL = {"data": {"images": 6, "val_images": 2}}
 
 @pytest.fixture(autouse=True)
 def one_core(monkeypatch):
-    monkeypatch.setattr("erfscope.engine.device.available_cores", lambda: 1)
+    monkeypatch.setattr("erfscope.system.devices.available_cores", lambda: 1)
 
 
 def on_one_core():
@@ -97,7 +97,7 @@ def test_flags_reach_the_recipe(run, here):
     file = recipe_file(here / "mine.toml", **SMALL)
     result = run(
         "train", file, "--model", "deeplabv3", "--backbone", "resnet18", "--output-stride", 16,
-        "--rates-base", 2, "--option", "separable=true", "--data", "synthetic-streets",
+        "--base-rate", 2, "--option", "separable=true", "--data", "synthetic-streets",
         "--data-option", "flipped=true", "--size", "33x65", "--images", 2, "--iterations", 1,
         "--batch-size", 2, "--precision", "bfloat16", "--workers", 0,
         "--set", "network.align_corners=true", "--set", "loss.dice=0.5", "--out", "r", "--json",
@@ -131,7 +131,7 @@ def test_the_list(run):
     [
         ([], "no recipe is named; 'erfscope train --list' lists them"),
         (["stare-129"], "no recipe is called 'stare-129'; did you mean stare-128?"),
-        (["mine.toml", "--rates", "6,12", "--rates-base", "6"], "say the same"),
+        (["mine.toml", "--rates", "6,12", "--base-rate", "6"], "say the same"),
         (["mine.toml", "--resume", "--overwrite"], "give one of them"),
         (["mine.toml", "--set", "lr=3"], "expected section.field=value"),
         (["mine.toml", "--set", "optimizer.lr=-1"], "expected more than 0"),
@@ -153,7 +153,7 @@ def test_bad_input(run, here, arguments, message):
 
 
 def test_a_run_goes_on_by_its_own_recipe(run, here, monkeypatch):
-    from erfscope.train.step import Stepper
+    from erfscope.train.trainer import Stepper
 
     original = Stepper.step
 
@@ -269,7 +269,7 @@ def test_two_processes_equal_one_with_the_double_batch(run, here, norms):
 def weights_at_the_start(here, file):
     """The same seed's network, before the first step."""
     from erfscope.train.assemble import open_subject
-    from erfscope.train.recipes.reading import load_recipe
+    from erfscope.train.recipes.load_recipe import load_recipe
 
     return open_subject(load_recipe(file)).network.state_dict()
 

@@ -109,14 +109,14 @@ def test_pruned_equals_plain_and_only_real_atrous_heads_are_found(name, torchvis
     image = torch.randn(3, *size, dtype=torch.float64)
     unit = None if len(name) % 2 else (size[0] - 2, 1)  # the center of half of them, a border of the others
     pruned, plain = (
-        erfscope.compute_erf(network, [image], at=unit, precision="float64", engine=engine)
+        erfscope.compute_erf(network, [image], unit=unit, precision="float64", engine=engine)
         for engine in ("auto", "dense")
     )
     engine = pruned.provenance["engine"]
     assert engine["mode"] == "graph", engine["reason"]
     assert "no rule" not in engine["reason"]
     # 1e-9 is what was asked for; sums in another order differ by some 1e-15.
-    assert abs(pruned.signed - plain.signed).max() <= 1e-12 * abs(plain.signed).max()
+    assert abs(pruned.gradient_sum - plain.gradient_sum).max() <= 1e-12 * abs(plain.gradient_sum).max()
     predicted = erfscope.predict_fov(network, size)
     stride, rates = ATROUS.get(name, (None, ()))
     assert (predicted.read_stride, predicted.rates) == (stride and pytest.approx(stride, rel=0.02), rates)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from golden.shared_rule import generate, generate_input, sample
 
+from erfscope.checkpoints.formats.mmsegmentation.config_network import describe_config
 from erfscope.checkpoints.formats.mmsegmentation.config_text import parse_config
-from erfscope.checkpoints.formats.mmsegmentation.network import describe_config
 from erfscope.zoo.build import build_skeleton
-from erfscope.zoo.catalog.backbones import BACKBONES, name_backbone
+from erfscope.zoo.catalog.backbone_catalog import BACKBONES, name_backbone
 
 FOLDER = Path(__file__).parents[1] / "golden" / "mmsegmentation"
 FACTS = {path.stem: path for path in sorted(FOLDER.glob("*.json"))}

@@ -52,11 +52,11 @@ def test_logits_and_maps_agree(name, torchvision, tmp_path):
     network, path = build(), tmp_path / "w.onnx"
     export(network, path, **options)
     loaded = erfscope.load_model(str(path))
-    origin = loaded.origin
-    assert origin.format == "ONNX file"
-    assert origin.options == {"num_classes": 4 if "small" in name else 5}
-    assert origin.training.crop_size == SIZE
-    assert (origin.weights.source, origin.weights.missing) == (str(path), ())
+    info = loaded.info
+    assert info.format == "ONNX file"
+    assert info.options == {"num_classes": 4 if "small" in name else 5}
+    assert info.training.crop_size == SIZE
+    assert (info.weights.source, info.weights.missing) == (str(path), ())
     image = torch.stack(noise_images(1, SIZE))
     with torch.no_grad():
         expected = network(image)
@@ -74,7 +74,7 @@ def test_any_size(torchvision, tmp_path):
     axes = {0: "n", 2: "h", 3: "w"}
     export(network, path, dynamo=False, input_names=["x"], dynamic_axes={"x": axes})
     loaded = erfscope.load_model(str(path))
-    assert loaded.origin.training.crop_size is None
+    assert loaded.info.training.crop_size is None
     images = noise_images(2, (49, 65))
     erf, expected = (erfscope.compute_erf(each, images, batch_size=2) for each in (loaded, network))
     assert abs(erf.erf - expected.erf).max() <= 1e-5 * expected.erf.max()

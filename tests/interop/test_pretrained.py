@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from erfscope.train.network.pretrained import load_pretrained
 from erfscope.zoo.build import build_network
-from erfscope.zoo.catalog.table import describe_network
+from erfscope.zoo.catalog.entries import describe_network
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries themselves
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import erfscope
-from erfscope.checkpoints.formats.smp.config import ARCHITECTURES
-from erfscope.checkpoints.formats.smp.preprocessing import read_preprocessing
+from erfscope.checkpoints.formats.smp.smp_config import ARCHITECTURES
+from erfscope.checkpoints.formats.smp.smp_preprocessing import read_preprocessing
 from erfscope.errors import CheckpointError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the library itself
@@ -90,17 +90,17 @@ def test_a_saved_folder_gives_the_same_logits(name, prefix, saved):
         assert torch.allclose(expected.sum(1), torch.ones(()))
         expected = logits(theirs.segmentation_head[0], theirs.decoder(theirs.encoder(image)))
     torch.testing.assert_close(logits(ours, image), expected, rtol=0, atol=0)
-    origin = ours.origin
-    assert origin.name == name
-    assert (origin.weights.missing, origin.weights.unexpected) == ((), ())
-    assert origin.weights.source == str(folder / "model.safetensors")
-    assert len(origin.weights.sha256) == 64
-    assert origin.format == "segmentation_models_pytorch folder"
-    assert origin.recognized_by == f"_model_class in {folder / 'config.json'}"
-    assert origin.options["num_classes"] == 4
-    assert origin.options["backbone"] == OPTIONS.get(name, ("resnet18", {}))[0]
+    info = ours.info
+    assert info.name == name
+    assert (info.weights.missing, info.weights.unexpected) == ((), ())
+    assert info.weights.source == str(folder / "model.safetensors")
+    assert len(info.weights.sha256) == 64
+    assert info.format == "segmentation_models_pytorch folder"
+    assert info.detected_by == f"_model_class in {folder / 'config.json'}"
+    assert info.options["num_classes"] == 4
+    assert info.options["backbone"] == OPTIONS.get(name, ("resnet18", {}))[0]
     assert not ours.training
-    assert ("activation" in origin.options) == (name == "Unet")
+    assert ("activation" in info.options) == (name == "Unet")
 
 
 @pytest.mark.slow
@@ -115,18 +115,18 @@ def test_its_map_is_the_librarys(saved):
 
 def test_stride_and_rates_of_a_folder(saved):
     theirs, folder = saved("DeepLabV3Plus")
-    as_saved = erfscope.load_model(str(folder)).origin
+    as_saved = erfscope.load_model(str(folder)).info
     assert (as_saved.options["output_stride"], as_saved.options["rates"]) == (8, [6, 12, 18])
-    assert as_saved.trained_with == {}
+    assert as_saved.trained_settings == {}
     coarse = erfscope.load_model(str(folder), output_stride=16)
-    assert (coarse.origin.options["output_stride"], coarse.origin.options["rates"]) == (16, [3, 6, 9])
-    assert coarse.origin.trained_with == {"output_stride": 8, "rates": [6, 12, 18]}
-    assert coarse.origin.weights.missing == ()
+    assert (coarse.info.options["output_stride"], coarse.info.options["rates"]) == (16, [3, 6, 9])
+    assert coarse.info.trained_settings == {"output_stride": 8, "rates": [6, 12, 18]}
+    assert coarse.info.weights.missing == ()
     image = torch.randn(1, 3, 64, 64)
     assert not torch.equal(logits(coarse, image), logits(theirs, image))
-    chosen = erfscope.load_model(str(folder), rates=(2, 4, 6)).origin
-    assert (chosen.options["rates"], chosen.trained_with) == ([2, 4, 6], {"rates": [6, 12, 18]})
-    odd = erfscope.load_model(str(folder), output_stride=16, rates=(1, 2, 5)).origin
+    chosen = erfscope.load_model(str(folder), rates=(2, 4, 6)).info
+    assert (chosen.options["rates"], chosen.trained_settings) == ([2, 4, 6], {"rates": [6, 12, 18]})
+    odd = erfscope.load_model(str(folder), output_stride=16, rates=(1, 2, 5)).info
     assert odd.options["rates"] == [1, 2, 5]
     with pytest.raises(CheckpointError, match="--num-classes can't be changed: .*config.json describes"):
         erfscope.load_model(str(folder), num_classes=3)
@@ -156,8 +156,8 @@ def test_a_pickled_folder(saved, tmp_path):
     (other / "model.safetensors").unlink()
     torch.save(theirs.state_dict(), other / "pytorch_model.bin")
     ours = erfscope.load_model(str(other))
-    assert ours.origin.weights.source.endswith("pytorch_model.bin")
-    assert ours.origin.weights.missing == ()
+    assert ours.info.weights.source.endswith("pytorch_model.bin")
+    assert ours.info.weights.missing == ()
     (other / "pytorch_model.bin").unlink()
     with pytest.raises(CheckpointError, match=r"holds neither model.safetensors nor pytorch_model.bin"):
         erfscope.load_model(str(other))
@@ -183,8 +183,8 @@ def test_a_state_dict_with_a_config_beside_it(saved, tmp_path):
     ours = erfscope.load_model(str(tmp_path / "w.pth"), config=folder / "config.json")
     image = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(logits(ours, image), logits(theirs, image), rtol=0, atol=0)
-    assert ours.origin.format == "segmentation_models_pytorch state dict"
-    assert ours.origin.weights.source == str(tmp_path / "w.pth")
+    assert ours.info.format == "segmentation_models_pytorch state dict"
+    assert ours.info.weights.source == str(tmp_path / "w.pth")
 
 
 def test_state_dicts_of_former_releases(smp, tmp_path):
@@ -198,7 +198,7 @@ def test_state_dicts_of_former_releases(smp, tmp_path):
     assert old.keys() != theirs.state_dict().keys()
     torch.save(old, tmp_path / "old.pth")
     ours = erfscope.load_model("smp:DeepLabV3", backbone="resnet18", checkpoint=tmp_path / "old.pth")
-    assert ours.origin.weights.missing == ()
+    assert ours.info.weights.missing == ()
     image = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(logits(ours, image), logits(theirs, image), rtol=0, atol=0)
 
@@ -209,7 +209,7 @@ def test_within_a_training_module(saved, tmp_path):
     torch.save({"state_dict": state | {"loss.weight": torch.ones(4)}}, tmp_path / "w.ckpt")
     options = {"backbone": OPTIONS["FPN"][0], "decoder_merge_policy": "cat"}
     ours = erfscope.load_model("smp:FPN", checkpoint=tmp_path / "w.ckpt", **options)
-    assert ours.origin.options["num_classes"] == 4
+    assert ours.info.options["num_classes"] == 4
     image = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(logits(ours, image), logits(theirs, image), rtol=0, atol=0)
 
@@ -219,10 +219,10 @@ def test_an_architecture_by_its_name(saved):
     options = {"backbone": "resnet18", "output_stride": 8, "rates": (6, 12, 18)}
     weights = folder / "model.safetensors"
     ours = erfscope.load_model("smp:DeepLabV3Plus", checkpoint=weights, **options)
-    assert ours.origin.options["num_classes"] == 4  # the classifier's
+    assert ours.info.options["num_classes"] == 4  # the classifier's
     image = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(logits(ours, image), logits(theirs, image), rtol=0, atol=0)
-    assert ours.origin.training.mean is None
+    assert ours.info.training.mean is None
     with pytest.raises(CheckpointError, match=r"doesn't fit the network that smp:DeepLabV3Plus describes"):
         erfscope.load_model("smp:DeepLabV3Plus", backbone="resnet34", checkpoint=weights)
 
@@ -239,9 +239,9 @@ def test_random_weights_follow_the_seed(smp):
     weights = [each.network.encoder.conv1.weight for each in (first, again, other)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-    report = first.origin.weights
+    report = first.info.weights
     assert (report.source, report.seed, report.matched) == ("random", 0, ())
-    assert first.origin.options["decoder_channels"] == (64, 32, 16)
+    assert first.info.options["decoder_channels"] == (64, 32, 16)
     with pytest.raises(CheckpointError, match="Unet takes no rates"):
         erfscope.load_model("smp:Unet", rates=(1, 2, 3))
     with pytest.raises(
@@ -291,7 +291,7 @@ def test_normalization_from_the_config_without_a_download(saved, tmp_path, monke
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
     monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", refuse)
     trained = edit(folder, tmp_path / "trained", encoder_weights="imagenet")
-    training = erfscope.load_model(str(trained)).origin.training
+    training = erfscope.load_model(str(trained)).info.training
     assert (training.mean, training.std, training.channel_order) == (*IMAGENET, "rgb")
 
 
@@ -306,7 +306,7 @@ def test_a_repository_of_the_hub(saved, monkeypatch):
         return str(folder)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert erfscope.load_model("smp:someone/leaves").origin.name == "Unet"
+    assert erfscope.load_model("smp:someone/leaves").info.name == "Unet"
     assert asked == {"repository": "someone/leaves", "allow_patterns": ["*.json", "*.safetensors"]}
 
     def fail(repository, **options):

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from small_networks import noise_images
 
 import erfscope
-from erfscope.checkpoints.formats.timm.backbone import HEADS
+from erfscope.checkpoints.formats.timm.timm_backbone import HEADS
 from erfscope.errors import CheckpointError, ComputeError, NetworkError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the library itself
@@ -79,11 +79,11 @@ def test_a_classifier_with_weights(weights, suffix):
     ours = erfscope.load_model("timm:resnet18", checkpoint=file)
     image = torch.randn(1, 3, 64, 64)
     assert torch.equal(run(ours, image), run(theirs, image))
-    origin = ours.origin
-    assert (origin.name, origin.format, origin.options["num_classes"]) == ("resnet18", "timm classifier", 7)
-    assert (origin.weights.missing, origin.weights.unexpected) == ((), ())
-    assert origin.training.crop_size == (224, 224)
-    assert origin.training.mean == (0.485, 0.456, 0.406)
+    info = ours.info
+    assert (info.name, info.format, info.options["num_classes"]) == ("resnet18", "timm classifier", 7)
+    assert (info.weights.missing, info.weights.unexpected) == ((), ())
+    assert info.training.crop_size == (224, 224)
+    assert info.training.mean == (0.485, 0.456, 0.406)
     assert not ours.training
 
 
@@ -96,13 +96,13 @@ def test_within_a_training_module(options, weights, tmp_path):
     ours = erfscope.load_model("timm:resnet18", checkpoint=tmp_path / "w.ckpt", **options)
     weight = ours.backbone.body.conv1.weight if options else ours.conv1.weight
     assert torch.equal(weight, theirs.conv1.weight)
-    assert options or ours.origin.options["num_classes"] == 7
-    assert ours.origin.training.hyper_parameters == {"lr": 0.1}
+    assert options or ours.info.options["num_classes"] == 7
+    assert ours.info.training.hyper_parameters == {"lr": 0.1}
 
 
 def test_weights_without_a_classifier(weights):
     _, file = weights("resnet18", num_classes=0)
-    assert erfscope.load_model("timm:resnet18", checkpoint=file).origin.options["num_classes"] == 0
+    assert erfscope.load_model("timm:resnet18", checkpoint=file).info.options["num_classes"] == 0
 
 
 @pytest.mark.slow
@@ -114,7 +114,7 @@ def test_a_layers_map_is_openerfs(name, layer, weights):
     theirs, file = weights(name)
     ours = erfscope.load_model(f"timm:{name}", checkpoint=file)
     images = noise_images(2, (96, 96))
-    erf = erfscope.compute_erf(ours, images, at=layer, formula="openerf", precision="float64").erf
+    erf = erfscope.compute_erf(ours, images, unit=layer, formula="openerf", precision="float64").erf
     expected, channels = openerf(theirs.double(), images, theirs.get_submodule(layer))
     theirs.float()
     # It averages over the layer's channels, which erfscope sums. Float64 sums in another order.
@@ -138,9 +138,9 @@ def test_tokens_as_maps(name, options, weights):
     side = options["img_size"]
     image = torch.randn(1, 3, side, side)
     assert torch.equal(run(ours, image), run(theirs, image))
-    assert ours.origin.training.crop_size == (side, side)
+    assert ours.info.training.crop_size == (side, side)
     images = noise_images(1, (side, side))
-    erf = erfscope.compute_erf(ours, images, at="features", formula="openerf", precision="float64").erf
+    erf = erfscope.compute_erf(ours, images, unit="features", formula="openerf", precision="float64").erf
     theirs.double()
     image = images[0][None].double().requires_grad_()
     tokens = theirs.forward_features(image)
@@ -151,7 +151,7 @@ def test_tokens_as_maps(name, options, weights):
     expected = (expected / expected.sum()).detach().numpy()
     np.testing.assert_allclose(erf / erf.sum(), expected, rtol=0, atol=1e-10 * expected.max())
     last = f"maps.{len(ours.maps) - 1}"
-    assert erfscope.compute_erf(ours, images, at=last).erf.sum() > 0
+    assert erfscope.compute_erf(ours, images, unit=last).erf.sum() > 0
 
 
 @pytest.mark.slow
@@ -160,16 +160,16 @@ def test_every_head(head, weights):
     theirs, file = weights("resnet18", num_classes=7)
     ours = erfscope.load_model("timm:resnet18", head=head, num_classes=3, checkpoint=file)
     assert run(ours, torch.randn(1, 3, 65, 97)).shape == (1, 3, 65, 97)
-    origin = ours.origin
-    assert (origin.name, origin.options["backbone"]) == (head, "timm:resnet18")
-    assert origin.options["num_classes"] == 3
-    assert not any(name.startswith("backbone.") for name in origin.weights.missing)
-    assert len(origin.weights.missing) > 0  # the head's
-    assert origin.weights.unexpected == ()
+    info = ours.info
+    assert (info.name, info.options["backbone"]) == (head, "timm:resnet18")
+    assert info.options["num_classes"] == 3
+    assert not any(name.startswith("backbone.") for name in info.weights.missing)
+    assert len(info.weights.missing) > 0  # the head's
+    assert info.weights.unexpected == ()
     own = theirs.state_dict()
     for name, tensor in ours.backbone.body.state_dict().items():
         assert torch.equal(tensor, own[name]), name
-    assert origin.weights.label.endswith("tensors random")
+    assert info.weights.label.endswith("tensors random")
 
 
 BACKBONES = {
@@ -192,7 +192,7 @@ def test_backbones_of_all_kinds(name, weights, timm):
     ours = erfscope.load_model(
         f"timm:{name}", head="fcn", output_stride=stride, num_classes=3, checkpoint=file
     )
-    side = ours.origin.training.crop_size[0] if ours.origin.training.crop_size else 64
+    side = ours.info.training.crop_size[0] if ours.info.training.crop_size else 64
     image = torch.randn(1, 3, side, side)
     maps = run(ours.backbone, image)
     plain = timm.create_model(name, features_only=True)
@@ -202,7 +202,7 @@ def test_backbones_of_all_kinds(name, weights, timm):
     assert tuple(x.shape[1] for x in maps) == ours.backbone.channels
     assert channels is None or ours.backbone.channels[-len(channels) :] == channels
     assert run(ours, image).shape == (1, 3, side, side)
-    assert not any(name.startswith("backbone.") for name in ours.origin.weights.missing)
+    assert not any(name.startswith("backbone.") for name in ours.info.weights.missing)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto"])
@@ -217,8 +217,8 @@ def test_a_backbones_maps_are_timms(name, weights):
 
 
 def test_stride_rates_and_width(weights):
-    origin = erfscope.load_model("timm:resnet18", head="deeplabv3", output_stride=16).origin
-    assert (origin.options["output_stride"], origin.options["rates"]) == (16, [6, 12, 18])
+    info = erfscope.load_model("timm:resnet18", head="deeplabv3", output_stride=16).info
+    assert (info.options["output_stride"], info.options["rates"]) == (16, [6, 12, 18])
     wide = erfscope.load_model("timm:convnext_atto", head="deeplabv3", rates=(2, 4), output_stride=32)
     assert (wide.rates, wide.decode_head.channels) == ((2, 4), 512)
     # As wide as over the catalog's own ResNet-18.
@@ -233,8 +233,8 @@ def test_a_whole_network_of_ours(tmp_path):
     network = erfscope.load_model("timm:resnet18", head="pspnet", num_classes=6, seed=7)
     torch.save(network.state_dict(), tmp_path / "w.pth")
     again = erfscope.load_model("timm:resnet18", head="pspnet", checkpoint=tmp_path / "w.pth")
-    assert again.origin.options["num_classes"] == 6
-    assert (again.origin.weights.missing, again.origin.weights.unexpected) == ((), ())
+    assert again.info.options["num_classes"] == 6
+    assert (again.info.weights.missing, again.info.weights.unexpected) == ((), ())
     image = torch.randn(1, 3, 65, 65)
     assert torch.equal(run(again, image), run(network, image))
 
@@ -245,8 +245,8 @@ def test_random_weights_follow_the_seed():
         tensors = [each.state_dict()[part] for each in (first, again, other)]
         assert torch.equal(tensors[0], tensors[1])
         assert not torch.equal(tensors[0], tensors[2])
-    assert (first.origin.weights.source, first.origin.weights.matched) == ("random", ())
-    assert set(first.origin.weights.missing) == {n for n in first.state_dict() if "num_batches" not in n}
+    assert (first.info.weights.source, first.info.weights.matched) == ("random", ())
+    assert set(first.info.weights.missing) == {n for n in first.state_dict() if "num_batches" not in n}
 
 
 def test_what_is_refused(weights, tmp_path):
@@ -289,7 +289,7 @@ def test_timms_own_weights(options, weights, monkeypatch):
     assert asked == [("timm/resnet18.a1_in1k", "model.safetensors")]
     weight = ours.backbone.body.conv1.weight if options else ours.conv1.weight
     assert torch.equal(weight, theirs.conv1.weight)
-    report = ours.origin.weights
+    report = ours.info.weights
     assert report.source == "hf-hub:timm/resnet18.a1_in1k"
     assert len(report.sha256) == 64
     assert all(name.startswith("decode_head.") for name in report.missing)
@@ -297,9 +297,9 @@ def test_timms_own_weights(options, weights, monkeypatch):
 
 
 def test_normalization_is_of_the_tag():
-    facts = erfscope.load_model(f"timm:{TINY_VIT}.augreg_in21k").origin.training
+    facts = erfscope.load_model(f"timm:{TINY_VIT}.augreg_in21k").info.training
     assert (facts.mean, facts.std, facts.crop_size) == (*INCEPTION, (224, 224))
-    assert erfscope.load_model("timm:resnet18", head="fcn").origin.training.crop_size is None
+    assert erfscope.load_model("timm:resnet18", head="fcn").info.training.crop_size is None
 
 
 @pytest.fixture(scope="session")
@@ -324,17 +324,17 @@ def test_a_folder_that_timm_saved(folder, monkeypatch):
     ours = erfscope.load_model(f"timm:{path}")
     image = torch.randn(1, 3, 64, 64)
     assert torch.equal(run(ours, image), run(theirs, image))
-    assert ours.origin.recognized_by == f"architecture in {path / 'config.json'}"
-    assert ours.origin.weights.source == str(path / "model.safetensors")
-    assert ours.origin.training.mean == (0.1, 0.2, 0.3)
+    assert ours.info.detected_by == f"architecture in {path / 'config.json'}"
+    assert ours.info.weights.source == str(path / "model.safetensors")
+    assert ours.info.training.mean == (0.1, 0.2, 0.3)
     backbone = erfscope.load_model(f"timm:{path}", head="fcn")
     assert torch.equal(backbone.backbone.body.conv1.weight, theirs.conv1.weight)
-    assert backbone.origin.training.mean == (0.1, 0.2, 0.3)
+    assert backbone.info.training.mean == (0.1, 0.2, 0.3)
     asked = []
     monkeypatch.setattr(
         "huggingface_hub.snapshot_download", lambda *a, **k: asked.append((a, k)) or str(path)
     )
-    assert erfscope.load_model("timm:someone/leaves").origin.name == "resnet18"
+    assert erfscope.load_model("timm:someone/leaves").info.name == "resnet18"
     assert asked == [(("someone/leaves",), {"allow_patterns": ["*.json", "*.safetensors"]})]
 
 
@@ -344,7 +344,7 @@ def test_a_folder_of_another_size(timm, tmp_path):
     ours = erfscope.load_model(f"timm:{tmp_path}")
     image = torch.randn(1, 3, 80, 80)
     assert torch.equal(run(ours, image), run(theirs, image))
-    assert ours.origin.training.crop_size == (80, 80)
+    assert ours.info.training.crop_size == (80, 80)
 
 
 HOSTILE = {

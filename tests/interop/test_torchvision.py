@@ -34,7 +34,7 @@ def test_state_dict_loads_and_logits_agree(pair, suffix, tmp_path):
         theirs.state_dict(), path
     )
     ours = erfscope.load_model(name, backbone=backbone, checkpoint=path)
-    weights = ours.origin.weights
+    weights = ours.info.weights
     assert (weights.missing, weights.unexpected) == ((), ())
     assert weights.left_out > 0  # the auxiliary classifier
     assert len(weights.sha256) == 64

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 import erfscope
-from erfscope.checkpoints.formats.torchvision.read import NETWORKS
+from erfscope.checkpoints.formats.torchvision.torchvision_reader import NETWORKS
 from erfscope.errors import CheckpointError
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -50,28 +50,28 @@ def test_weights_from_a_file(name, theirs, tmp_path):
     ours = erfscope.load_model(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")
     image = torch.randn(1, 3, 65, 97)
     torch.testing.assert_close(logits(ours, image), logits(network, image), rtol=0, atol=0)
-    origin = ours.origin
+    info = ours.info
     kind, _, backbone = name.partition("_")
-    assert (origin.name, origin.format) == (f"torchvision-{kind}", "torchvision")
-    assert origin.options["backbone"] == backbone
-    assert (origin.weights.missing, origin.weights.unexpected) == ((), ())
-    assert (origin.weights.left_out > 0) == (not name.startswith("lraspp"))
-    assert origin.options["num_classes"] == 5
-    assert (origin.training.mean, origin.training.std) == IMAGENET
-    assert origin.training.classes == ()
+    assert (info.name, info.format) == (f"torchvision-{kind}", "torchvision")
+    assert info.options["backbone"] == backbone
+    assert (info.weights.missing, info.weights.unexpected) == ((), ())
+    assert (info.weights.left_out > 0) == (not name.startswith("lraspp"))
+    assert info.options["num_classes"] == 5
+    assert (info.training.mean, info.training.std) == IMAGENET
+    assert info.training.classes == ()
     rates = {m.dilation[0] for m in network.classifier.modules() if isinstance(m, torch.nn.Conv2d)} - {1}
-    assert set(origin.options["rates"] or ()) == rates
+    assert set(info.options["rates"] or ()) == rates
     with torch.no_grad():
         coarse = network.backbone(image)["high" if name.startswith("lraspp") else "out"]
-    assert origin.options["output_stride"] == round(96 / (coarse.shape[-1] - 1))
+    assert info.options["output_stride"] == round(96 / (coarse.shape[-1] - 1))
     assert not ours.training
 
 
 def test_random_weights_and_what_is_refused(torchvision, tmp_path):
     name = "torchvision:lraspp_mobilenet_v3_large"
     first, again = (erfscope.load_model(name, seed=3) for _ in range(2))
-    assert (first.origin.weights.source, first.origin.weights.seed) == ("random", 3)
-    assert first.origin.options["num_classes"] == 21
+    assert (first.info.weights.source, first.info.weights.seed) == ("random", 3)
+    assert first.info.options["num_classes"] == 21
     weight = "network.classifier.low_classifier.weight"
     assert torch.equal(first.state_dict()[weight], again.state_dict()[weight])
     with pytest.raises(CheckpointError, match="expected one of deeplabv3_resnet50, deeplabv3_resnet101"):
@@ -110,11 +110,11 @@ def test_torchvisions_own_weights(theirs, tmp_path, monkeypatch, capsys):
     assert asked == [(weights.url, "d234d4ea")]
     image = torch.randn(1, 3, 65, 97)
     torch.testing.assert_close(logits(ours, image), logits(network, image), rtol=0, atol=0)
-    origin = ours.origin
-    assert origin.training.classes == tuple(weights.meta["categories"])
-    assert origin.weights.source == str(tmp_path / "checkpoints" / weights.url.rsplit("/", 1)[-1])
-    assert len(origin.weights.sha256) == 64
-    assert origin.weights.missing == ()
+    info = ours.info
+    assert info.training.classes == tuple(weights.meta["categories"])
+    assert info.weights.source == str(tmp_path / "checkpoints" / weights.url.rsplit("/", 1)[-1])
+    assert len(info.weights.sha256) == 64
+    assert info.weights.missing == ()
 
     assert capsys.readouterr().out == ""  # which is for the result alone
 
@@ -150,11 +150,11 @@ def test_a_bare_state_dict_is_recognized(name, theirs, tmp_path):
     save_file(network.state_dict(), tmp_path / "w.safetensors")
     kind, backbone = name.split("_")
     ours = erfscope.load_model(str(tmp_path / "w.safetensors"))
-    origin = ours.origin
-    assert (origin.name, origin.format) == (f"torchvision-{kind}", "torchvision state dict")
-    assert origin.recognized_by == f"all its tensors, which are those of torchvision-{kind} on {backbone}"
-    assert (origin.options["backbone"], origin.options["num_classes"]) == (backbone, 5)
-    assert (origin.weights.missing, origin.weights.unexpected) == ((), ())
+    info = ours.info
+    assert (info.name, info.format) == (f"torchvision-{kind}", "torchvision state dict")
+    assert info.detected_by == f"all its tensors, which are those of torchvision-{kind} on {backbone}"
+    assert (info.options["backbone"], info.options["num_classes"]) == (backbone, 5)
+    assert (info.weights.missing, info.weights.unexpected) == ((), ())
     image = torch.randn(1, 3, 65, 97)
     torch.testing.assert_close(logits(ours, image), logits(network, image), rtol=0, atol=0)
 

@@ -61,13 +61,13 @@ def scores(network, image):
 def test_logits_are_the_librarys(name, folder_of):
     folder, theirs = folder_of(name)
     ours = erfscope.load_model(f"hf:{folder}")
-    weights = ours.origin.weights
+    weights = ours.info.weights
     assert (weights.missing, weights.unexpected, weights.left_out) == ((), (), 0)
     assert set(weights.matched) == set(comparable(theirs.state_dict()))
     assert weights.source == str(folder / "model.safetensors")
     assert len(weights.sha256) == 64
-    assert ours.origin.name == theirs.config.model_type
-    assert ours.origin.options["num_classes"] == NUM_LABELS
+    assert ours.info.name == theirs.config.model_type
+    assert ours.info.options["num_classes"] == NUM_LABELS
     assert not ours.training
     image = noise_images(1, SIZE)[0][None]
     with torch.no_grad():
@@ -97,15 +97,15 @@ def test_one_unit(name, folder_of, captured_once):
     ours = erfscope.load_model(str(folder_of(name)[0])).double()
     (image,) = noise_images(1, SIZE)
     pruned, plain = (
-        erfscope.compute_erf(ours, [image.double()], at=(30, 33), precision="float64", engine=engine)
+        erfscope.compute_erf(ours, [image.double()], unit=(30, 33), precision="float64", engine=engine)
         for engine in ("auto", "dense")
     )
     engine = pruned.provenance["engine"]
     # OneFormer asks which of its masks are empty, and no graph holds what depends on the answer.
     assert engine["mode"] == ("dense" if name == "oneformer" else "graph"), engine["reason"]
-    assert abs(plain.signed).max() > 0
+    assert abs(plain.gradient_sum).max() > 0
     # Sums in another order differ by some 1e-15.
-    assert abs(pruned.signed - plain.signed).max() <= 1e-12 * abs(plain.signed).max()
+    assert abs(pruned.gradient_sum - plain.gradient_sum).max() <= 1e-12 * abs(plain.gradient_sum).max()
     if name == "oneformer":
         with pytest.raises(ComputeError, match="oneformer can't be captured as a graph"):
             erfscope.predict_fov(ours, SIZE)
@@ -145,7 +145,7 @@ def test_what_only_training_needs_is_left_out(torchvision, tmp_path):
     network = make_network(make_config("oneformer", is_training=True, text_encoder_width=64))
     network.save_pretrained(tmp_path)
     ours = erfscope.load_model(str(tmp_path))
-    weights = ours.origin.weights
+    weights = ours.info.weights
     assert (weights.missing, weights.unexpected) == ((), ())
     assert weights.left_out > 10
     without = make_network(make_config("oneformer", text_encoder_width=64))
@@ -163,8 +163,8 @@ def test_tensors_that_no_path_reads_may_be_missing(folder_of, tmp_path):
     save_file({name: t for name, t in state.items() if unread not in name}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     ours = erfscope.load_model(str(tmp_path))
-    assert len(ours.origin.weights.missing) == 4
-    assert all(unread in name for name in ours.origin.weights.missing)
+    assert len(ours.info.weights.missing) == 4
+    assert all(unread in name for name in ours.info.weights.missing)
     image = noise_images(1, SIZE)[0][None]
     with torch.no_grad():
         torch.testing.assert_close(ours(image), scores(theirs, image), rtol=0, atol=0)

@@ -69,8 +69,8 @@ def test_forms(form, segformer, expected, tmp_path):
     change, source = FORMS[form]
     change(tmp_path)
     ours = erfscope.load_model(str(tmp_path))
-    assert ours.origin.weights.source == str(tmp_path / source)
-    assert (ours.origin.weights.missing, ours.origin.weights.unexpected) == ((), ())
+    assert ours.info.weights.source == str(tmp_path / source)
+    assert (ours.info.weights.missing, ours.info.weights.unexpected) == ((), ())
     assert {parameter.dtype for parameter in ours.parameters()} == {torch.float32}
     rounding = 0.05 if form == "half precision" else 0  # of 11 bits, through some ten layers
     torch.testing.assert_close(logits(ours), expected, rtol=rounding, atol=rounding)
@@ -80,12 +80,12 @@ def test_shards_of_safetensors(segformer, expected, tmp_path):
     segformer.save_pretrained(tmp_path, max_shard_size="60KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 2
     ours = erfscope.load_model(str(tmp_path))
-    assert ours.origin.weights.source == str(tmp_path / "model.safetensors.index.json")
+    assert ours.info.weights.source == str(tmp_path / "model.safetensors.index.json")
     torch.testing.assert_close(logits(ours), expected, rtol=0, atol=0)
-    before = ours.origin.weights.sha256
+    before = ours.info.weights.sha256
     shard = min(tmp_path.glob("*.safetensors"))
     save_file({name: t + 1 for name, t in load_file(shard).items()}, shard)
-    assert erfscope.load_model(str(tmp_path)).origin.weights.sha256 != before
+    assert erfscope.load_model(str(tmp_path)).info.weights.sha256 != before
 
 
 def lightning(state):
@@ -97,9 +97,9 @@ def test_a_state_dict_with_its_config(wrap, segformer, expected, tmp_path):
     segformer.config.save_pretrained(tmp_path)
     torch.save(wrap(segformer.state_dict()), tmp_path / "w.pth")
     ours = erfscope.load_model(str(tmp_path / "w.pth"), config=tmp_path / "config.json")
-    assert ours.origin.format == "state dict of transformers"
-    assert ours.origin.training.hyper_parameters == ({"lr": 0.1} if wrap is lightning else {})
-    assert (ours.origin.weights.missing, ours.origin.weights.unexpected) == ((), ())
+    assert ours.info.format == "state dict of transformers"
+    assert ours.info.training.hyper_parameters == ({"lr": 0.1} if wrap is lightning else {})
+    assert (ours.info.weights.missing, ours.info.weights.unexpected) == ((), ())
     torch.testing.assert_close(logits(ours), expected, rtol=0, atol=0)
 
 
@@ -110,7 +110,7 @@ def test_every_state_dict_with_its_config(name, torchvision, tmp_path):
     network.config.save_pretrained(tmp_path)
     torch.save(network.state_dict(), tmp_path / "w.pth")
     ours = erfscope.load_model(str(tmp_path / "w.pth"), config=tmp_path / "config.json")
-    assert (ours.origin.weights.missing, ours.origin.weights.unexpected) == ((), ())
+    assert (ours.info.weights.missing, ours.info.weights.unexpected) == ((), ())
 
 
 def test_indices_that_older_files_hold(torchvision, tmp_path):
@@ -120,7 +120,7 @@ def test_indices_that_older_files_hold(torchvision, tmp_path):
     index = torch.zeros(300, 300, dtype=torch.int64)  # a third of all values
     name = "beit.encoder.layer.0.attention.attention.relative_position_bias.relative_position_index"
     save_file({**state, name: index}, tmp_path / "model.safetensors")
-    weights = erfscope.load_model(str(tmp_path)).origin.weights
+    weights = erfscope.load_model(str(tmp_path)).info.weights
     assert (weights.missing, weights.unexpected) == ((), ())
 
 
@@ -129,7 +129,7 @@ def test_values_that_are_no_numbers_are_counted(segformer, tmp_path):
     state = load_file(tmp_path / "model.safetensors")
     state["decode_head.classifier.bias"][:2] = torch.tensor([math.nan, math.inf])
     save_file(state, tmp_path / "model.safetensors")
-    assert erfscope.load_model(str(tmp_path)).origin.weights.not_finite == {"decode_head.classifier.bias": 2}
+    assert erfscope.load_model(str(tmp_path)).info.weights.not_finite == {"decode_head.classifier.bias": 2}
 
 
 def test_a_config_alone_stands_on_random_weights(segformer, tmp_path):
@@ -137,7 +137,7 @@ def test_a_config_alone_stands_on_random_weights(segformer, tmp_path):
     state = torch.random.get_rng_state()
     first, again, other = (erfscope.load_model(str(tmp_path), seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), state)
-    report = first.origin.weights
+    report = first.info.weights
     assert (report.source, report.seed, report.matched) == ("random", 1, ())
     assert len(report.missing) > 100
     torch.testing.assert_close(logits(first), logits(again), rtol=0, atol=0)
@@ -165,7 +165,7 @@ def test_a_network_of_the_hub(files, segformer, expected, tmp_path, monkeypatch,
     hidden.rename(hidden.with_suffix(".hidden"))
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     ours = erfscope.load_model("hf:someone/segformer")
-    assert ours.origin.format == "transformers model of the hub"
+    assert ours.info.format == "transformers model of the hub"
     assert ("pytorch_model*.bin" in asked) == (files == ("pytorch_model.bin",))
     assert all(pattern.endswith((".json", ".safetensors", ".bin")) for pattern in asked)
     torch.testing.assert_close(logits(ours), expected, rtol=0, atol=0)
@@ -228,7 +228,7 @@ def test_normalization_is_the_image_processors(name, torchvision, tmp_path):
     processor = getattr(transformers, kind)(do_resize=False, **options)
     processor.save_pretrained(tmp_path)
     make_config("mobilevit" if "mobilevit" in name else "segformer").save_pretrained(tmp_path)
-    training = erfscope.load_model(str(tmp_path)).origin.training
+    training = erfscope.load_model(str(tmp_path)).info.training
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
     expected = processor(torch.from_numpy(pixels), return_tensors="pt", input_data_format="channels_first")
     mean, std = (np.array(each)[:, None, None] for each in (training.mean, training.std))

@@ -65,7 +65,7 @@ def test_on_the_command_line(name, folder, capfd):
 def test_what_allow_partial_admits(spoil, folder):
     spoil(folder)
     first, again = (erfscope.load_model(str(folder), allow_partial=True, seed=3) for _ in range(2))
-    report = first.origin.weights
+    report = first.info.weights
     assert report.missing or report.unexpected == ("spare",)
     for one, other in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)

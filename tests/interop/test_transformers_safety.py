@@ -47,7 +47,7 @@ def test_transformers_opens_nothing(name, torchvision, tmp_path, monkeypatch, of
         "transformers.integrations.hub_kernels.get_kernel", "transformers.backbone_utils.hf_api",
     ):  # fmt: skip
         monkeypatch.setattr(called, refuse)
-    assert erfscope.load_model(str(tmp_path)).origin.weights.missing == ()
+    assert erfscope.load_model(str(tmp_path)).info.weights.missing == ()
 
 
 TIMM = {"backbone": "resnet18", "use_timm_backbone": True, "use_pretrained_backbone": True,
@@ -67,8 +67,8 @@ def test_a_backbone_of_timm_is_never_downloaded(saved, torchvision, tmp_path, of
         path = tmp_path / "config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **TIMM}))
     ours = erfscope.load_model(str(tmp_path))
-    assert ours.origin.options["backbone"] == "timm_backbone"
-    assert (ours.origin.weights.missing, ours.origin.weights.unexpected) == ((), ())
+    assert ours.info.options["backbone"] == "timm_backbone"
+    assert (ours.info.weights.missing, ours.info.weights.unexpected) == ((), ())
     with torch.no_grad():
         torch.testing.assert_close(logits(ours), network(IMAGE).logits, rtol=0, atol=0)
 
@@ -85,7 +85,7 @@ def test_names_of_the_backbone_that_a_decoder_would_have(torchvision, tmp_path, 
         "backbone_config": None,
     }
     path.write_text(json.dumps(config))
-    assert erfscope.load_model(str(tmp_path)).origin.weights.missing == ()
+    assert erfscope.load_model(str(tmp_path)).info.weights.missing == ()
 
 
 def test_code_beside_a_known_network_is_not_run(segformer, expected, tmp_path):

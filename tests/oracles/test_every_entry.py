@@ -7,7 +7,7 @@ from torch import nn
 
 import erfscope
 from erfscope.zoo.build import build_network
-from erfscope.zoo.catalog.table import CATALOG, describe_network
+from erfscope.zoo.catalog.entries import CATALOG, describe_network
 
 
 @pytest.fixture(params=CATALOG)
@@ -29,8 +29,8 @@ def test_every_entry_builds_runs_and_reloads(name, tmp_path):
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     options = {"backbone": small(name), "align_corners": True}
     again = erfscope.load_model(name, checkpoint=tmp_path / "weights.pth", **options)
-    assert again.origin.options["num_classes"] == 3  # read from the classifier's shape
-    assert not again.origin.weights.missing
+    assert again.info.options["num_classes"] == 3  # read from the classifier's shape
+    assert not again.info.weights.missing
     assert torch.equal(again(image), network(image))
 
 

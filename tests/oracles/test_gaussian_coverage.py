@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from erfscope.measure.gaussian.fit import fit_gaussian
+from erfscope.measure.gaussian.gaussian_fit import fit_gaussian
 from erfscope.measure.gaussian.surface import Gaussian, surface
 
 TRUTH = Gaussian(x0=19.3, y0=22.6, sigma_x=6.0, sigma_y=5.0, theta=0.0, amplitude=4.0, offset=0.5)

@@ -46,7 +46,9 @@ FEW_LINES = {
 @pytest.mark.parametrize("formula", FEW_LINES)
 def test_map_is_the_clipped_jacobian(formula, target, unit):
     network = seeded(SmallNet()).double().eval()
-    erf = erfscope.compute_erf(network, IMAGES, formula=formula, target=target, at=unit, precision="float64")
+    erf = erfscope.compute_erf(
+        network, IMAGES, formula=formula, target=target, unit=unit, precision="float64"
+    )
     where = unit or (SIZE[0] // 2, SIZE[1] // 2)
     gradients = [
         target_jacobian(network, image.double(), where, target, formula == "replknet").numpy()
@@ -67,14 +69,14 @@ def test_predicted_class_differs_between_images():
 def test_layer_unit_is_the_jacobian_of_its_central_feature():
     network = seeded(SmallNet()).double().eval()
     image = noise_images(1, SIZE)[0]
-    erf = erfscope.compute_erf(network, [image], at="norm", precision="float64")
+    erf = erfscope.compute_erf(network, [image], unit="norm", precision="float64")
 
     def center(x):  # before the in-place ReLU that follows the layer
         features = network.norm(network.stem(x[None]))[0]
         return features[:, features.shape[1] // 2, features.shape[2] // 2].sum()
 
     expected = jacobian(center, image.double()).sum(0).numpy()
-    np.testing.assert_allclose(erf.signed, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+    np.testing.assert_allclose(erf.gradient_sum, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
     assert (erf.unit.y, erf.unit.x, erf.unit.layer) == (5, 6, "norm")
 
 
@@ -92,5 +94,7 @@ def test_low_resolution_logits_are_resized_before_the_unit_is_taken():
     for resize, function in ((True, full), (False, coarse)):
         erf = erfscope.compute_erf(network, [image], resize=resize, precision="float64")
         expected = jacobian(function, image).sum(0).numpy()
-        np.testing.assert_allclose(erf.signed, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+        np.testing.assert_allclose(
+            erf.gradient_sum, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max()
+        )
         assert (erf.unit.layer is None) == resize

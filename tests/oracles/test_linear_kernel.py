@@ -15,8 +15,8 @@ def dilated(kernel: np.ndarray, rate: int) -> np.ndarray:
     return spread
 
 
-@pytest.mark.parametrize(("size", "at"), [((41, 41), None), ((40, 52), None), ((41, 47), (3, 45))])
-def test_map_is_the_convolved_kernels(size, at):
+@pytest.mark.parametrize(("size", "unit"), [((41, 41), None), ((40, 52), None), ((41, 47), (3, 45))])
+def test_map_is_the_convolved_kernels(size, unit):
     rates = (1, 2, 3, 5)
     rng = np.random.default_rng(0)
     kernels = [rng.normal(size=(3, 3)) for _ in rates]
@@ -27,10 +27,10 @@ def test_map_is_the_convolved_kernels(size, at):
     nn.init.ones_(to_gray.weight)
     images = [torch.randn(3, *size) for _ in range(3)]
 
-    erf = erfscope.compute_erf(nn.Sequential(to_gray, *layers), images, at=at, precision="float64")
+    erf = erfscope.compute_erf(nn.Sequential(to_gray, *layers), images, unit=unit, precision="float64")
 
     impulse = np.zeros(size)
-    y, x = at or (size[0] // 2, size[1] // 2)
+    y, x = unit or (size[0] // 2, size[1] // 2)
     impulse[y, x] = 1.0
     expected = impulse
     for kernel, rate in zip(kernels[::-1], rates[::-1], strict=True):
@@ -39,6 +39,6 @@ def test_map_is_the_convolved_kernels(size, at):
     expected = 3 * expected  # three image channels of weight one
     peak = np.abs(expected).max()
     # Sums of a few hundred float64 products agree to some 1e-15 of the peak.
-    np.testing.assert_allclose(erf.signed / 3, expected, atol=1e-13 * peak)
+    np.testing.assert_allclose(erf.gradient_sum / 3, expected, atol=1e-13 * peak)
     np.testing.assert_allclose(erf.erf / 3, np.maximum(expected, 0), atol=1e-13 * peak)
-    np.testing.assert_allclose(erf.square / 3, expected**2, atol=1e-13 * peak**2)
+    np.testing.assert_allclose(erf.gradient_square_sum / 3, expected**2, atol=1e-13 * peak**2)

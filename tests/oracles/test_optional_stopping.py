@@ -10,8 +10,8 @@ import pytest
 from scipy import ndimage
 from simulated_maps import clipped_sums
 
-from erfscope.measure.convergence import has_converged, map_error, next_check
 from erfscope.measure.sample import make_sample
+from erfscope.measure.sampling_error import has_converged, map_error, next_check
 from erfscope.records.convergence import ErrorCheck
 
 SIDE, GROUPS, POOL, RUNS = 24, 16, 600, 600

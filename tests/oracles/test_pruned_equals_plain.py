@@ -8,7 +8,7 @@ import torch
 from small_networks import network, small
 
 import erfscope
-from erfscope.zoo.catalog.table import CATALOG
+from erfscope.zoo.catalog.entries import CATALOG
 
 # The graph's float64 sums are ordered otherwise than autograd's; both are right to some 1e-15 of the peak,
 # but for attention over maps that its exponential spreads widely.
@@ -41,15 +41,15 @@ def _once(predicted_from_it):
 
 def check(model, size, unit, tolerance=TOLERANCE):
     image = torch.randn(3, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    erf = erfscope.compute_erf(model, [image], at=unit, precision="float64")
+    erf = erfscope.compute_erf(model, [image], unit=unit, precision="float64")
     assert erf.provenance["engine"]["mode"] == "graph"
     assert "no rule" not in erf.provenance["engine"]["reason"]
     leaf = image[None].requires_grad_()
     y, x = unit or (size[0] // 2, size[1] // 2)
     (gradient,) = torch.autograd.grad(model(leaf)[0, :, y, x].sum(), leaf)
     expected = gradient[0].sum(0).numpy()
-    assert abs(erf.signed - expected).max() <= tolerance * abs(expected).max()
-    predicted = erfscope.predict_fov(model, size, at=unit)
+    assert abs(erf.gradient_sum - expected).max() <= tolerance * abs(expected).max()
+    predicted = erfscope.predict_fov(model, size, unit=unit)
     assert not ((gradient[0] != 0).any(0).numpy() & ~predicted.receptive_field).any()
 
 
@@ -76,7 +76,7 @@ def test_output_strides(name, size, unit, align_corners, options):
 def test_layers_and_batches(layer, batch_size):
     model = network("deeplabv3")
     images = [torch.randn(3, 65, 81, generator=torch.Generator().manual_seed(i)) for i in range(4)]
-    options = {"at": layer, "precision": "float64", "batch_size": batch_size}
+    options = {"unit": layer, "precision": "float64", "batch_size": batch_size}
     pruned, dense = (erfscope.compute_erf(model, images, engine=e, **options) for e in ("auto", "dense"))
     assert pruned.provenance["engine"]["mode"] == "graph"
     assert abs(pruned.replicates - dense.replicates).max() <= 1e-6 * dense.erf.max()  # kept in float32
@@ -97,9 +97,9 @@ def test_float32_is_as_exact_as_plain_autograd():
     errors = {}
     model = network("deeplabv3")
     images = [torch.randn(3, 97, 97, generator=torch.Generator().manual_seed(i)) for i in range(8)]
-    truth = erfscope.compute_erf(model, images, precision="float64", engine="dense").signed
+    truth = erfscope.compute_erf(model, images, precision="float64", engine="dense").gradient_sum
     for engine in ("auto", "dense"):
         erf = erfscope.compute_erf(model, images, engine=engine)
-        errors[engine] = abs(erf.signed - truth).mean()
+        errors[engine] = abs(erf.gradient_sum - truth).mean()
     # 1.5 is what was asked for; eight images average over which ReLUs flip.
     assert errors["auto"] <= 1.5 * errors["dense"]

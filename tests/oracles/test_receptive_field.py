@@ -13,7 +13,7 @@ from torch import nn
 
 import erfscope
 from erfscope.theory import grid_center_to_center, star_center_to_center
-from erfscope.zoo.catalog.table import CATALOG
+from erfscope.zoo.catalog.entries import CATALOG
 
 
 def positive(model):
@@ -62,7 +62,7 @@ CORE = ["fcn", "fcn-d6", "deeplabv3", "deeplabv3plus", "pspnet", "torchvision-de
 
 def check_support(name, size, unit, options):
     model = positive(network(name, **options))
-    predicted = erfscope.predict_fov(model, size, at=unit)
+    predicted = erfscope.predict_fov(model, size, unit=unit)
     unit = (predicted.unit.y, predicted.unit.x)
     seen = support(model, size, unit)
     np.testing.assert_array_equal(predicted.receptive_field, seen)
@@ -86,7 +86,7 @@ def test_it_is_that_for_every_plain_network(name):
 @pytest.mark.parametrize("name", MIXING)
 def test_it_is_that_for_every_network_that_mixes(name):
     model = positive(network(name))
-    predicted = erfscope.predict_fov(model, (65, 98), at=(60, 7))
+    predicted = erfscope.predict_fov(model, (65, 98), unit=(60, 7))
     np.testing.assert_array_equal(predicted.receptive_field, support(model, (65, 98), (60, 7)))
 
 

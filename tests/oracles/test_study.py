@@ -21,7 +21,7 @@ def ring_positions(distance, rotated=False):
 def level(erf, positions, radius):
     """Mean of the map around positions relative to its center, those inside the map."""
     smooth = gaussian_filter(erf.erf, radius)
-    at = np.rint(np.asarray(erf.origin) + positions).astype(int)
+    at = np.rint(np.asarray(erf.projected_center) + positions).astype(int)
     inside = ((at >= 0) & (at < erf.erf.shape)).all(1)
     return smooth[tuple(at[inside].T)].mean()
 

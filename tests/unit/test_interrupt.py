@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from erfscope.interrupt import stoppable
+from erfscope.system.signals import stoppable
 
 
 def test_a_signal_sets_a_mark():

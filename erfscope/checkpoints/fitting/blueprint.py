@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from erfscope.checkpoints.files.reading import Checkpoint, file_sha256
+from erfscope.checkpoints.files.weights_file import Checkpoint, file_sha256
 from erfscope.checkpoints.fitting.matching import comparable, load_weights
 from erfscope.checkpoints.request import Request
-from erfscope.records.network import ModelOrigin, TrainingFacts, WeightsReport
+from erfscope.model.network import Network
+from erfscope.records.model_info import ModelInfo, TrainingFacts, WeightsReport
 from erfscope.zoo.build import build_network
 from erfscope.zoo.description import NetworkDescription
-from erfscope.zoo.network import Network
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Blueprint:
         The file whose weights it gets; None for random ones.
     described
         Whether that file says itself what network it is, so that every tensor must match.
-    trained_with
+    trained_settings
         The options that were overridden.
-    format, recognized_by
+    format, detected_by
         What it was drawn from, and what told so.
     """
 
@@ -37,8 +37,8 @@ class Blueprint:
     content: Checkpoint | None
     described: bool
     format: str
-    recognized_by: str
-    trained_with: Mapping[str, Any] = field(default_factory=dict)
+    detected_by: str
+    trained_settings: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingFacts = field(default_factory=TrainingFacts)
 
 
@@ -58,14 +58,14 @@ def build(blueprint: Blueprint, request: Request) -> Network:
             allow_partial=request.allow_partial,
         )
         training = replace(training, hyper_parameters=blueprint.content.hyper_parameters)
-    network.origin = ModelOrigin(
+    network.info = ModelInfo(
         blueprint.name,
         blueprint.options,
         report,
-        trained_with=blueprint.trained_with,
+        trained_settings=blueprint.trained_settings,
         parts=blueprint.description.summary(),
         training=training,
         format=blueprint.format,
-        recognized_by=blueprint.recognized_by,
+        detected_by=blueprint.detected_by,
     )
     return network

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from erfscope.checkpoints.files.reading import Checkpoint, file_sha256
-from erfscope.checkpoints.files.unwrap import StateDict
+from erfscope.checkpoints.files.state_dict import StateDict
+from erfscope.checkpoints.files.weights_file import Checkpoint, file_sha256
 from erfscope.checkpoints.fitting.matching import comparable, load_weights
 from erfscope.checkpoints.fitting.naming import best_prefixes, split_by_prefix
 from erfscope.checkpoints.request import Request
 from erfscope.errors import CheckpointError, one_line
-from erfscope.records.network import WeightsReport
+from erfscope.records.model_info import WeightsReport
 
 # How many times a file's values a network may have that it fills in part.
 _MAX_GROWTH = 4

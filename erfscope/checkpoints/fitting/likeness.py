@@ -2,7 +2,7 @@
 
 import re
 
-from erfscope.checkpoints.files.unwrap import StateDict
+from erfscope.checkpoints.files.state_dict import StateDict
 
 # A library, names of which each must begin one of the file's, and how its files are loaded.
 _LIBRARIES = (

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.checkpoints.files.unwrap import StateDict
+from erfscope.checkpoints.files.state_dict import StateDict
 from erfscope.checkpoints.fitting.naming import best_prefixes, fits, split_by_prefix, under_own_names
 from erfscope.errors import CheckpointError, NetworkError
-from erfscope.records.network import WeightsReport
+from erfscope.records.model_info import WeightsReport
 from erfscope.zoo.build import build_skeleton, make_part
-from erfscope.zoo.catalog.backbones import BACKBONES, name_backbone
-from erfscope.zoo.catalog.table import CATALOG, describe_network
+from erfscope.zoo.catalog.backbone_catalog import BACKBONES, name_backbone
+from erfscope.zoo.catalog.entries import CATALOG, describe_network
 
 REQUIRED_SHARE = 0.95
 _AUXILIARY = ("auxiliary_head.", "aux_classifier.")

@@ -4,7 +4,7 @@ from collections import Counter
 
 import torch
 
-from erfscope.checkpoints.files.unwrap import StateDict
+from erfscope.checkpoints.files.state_dict import StateDict
 
 
 def fits(wanted: torch.Tensor, offered: torch.Tensor | None) -> bool:

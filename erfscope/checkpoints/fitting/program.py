@@ -4,9 +4,9 @@ from pathlib import Path
 
 from torch import nn
 
-from erfscope.checkpoints.files.reading import file_sha256
+from erfscope.checkpoints.files.weights_file import file_sha256
 from erfscope.checkpoints.fitting.matching import comparable, count_not_finite
-from erfscope.records.network import WeightsReport
+from erfscope.records.model_info import WeightsReport
 
 
 def report_program(network: nn.Module, path: Path) -> WeightsReport:

@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from erfscope.checkpoints.wrappers.foreign import Foreign, as_returned
-from erfscope.records.network import ModelOrigin
+from erfscope.model.logits import logits_of
+from erfscope.records.model_info import ModelInfo
 from erfscope.zoo.blocks import resize_like
-from erfscope.zoo.outputs import logits_of
 
 
 class Adopted(Foreign):
@@ -16,12 +16,12 @@ class Adopted(Foreign):
     ----------
     network
         (N, 3, H, W) → logits (N, K, h, w), alone or in a mapping, sequence or object.
-    origin
+    info
         Where it comes from.
     """
 
-    def __init__(self, network: nn.Module, origin: ModelOrigin) -> None:
-        super().__init__(network, origin, as_returned)
+    def __init__(self, network: nn.Module, info: ModelInfo) -> None:
+        super().__init__(network, info, as_returned)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Map normalized images (N, 3, H, W) to logits (N, K, H, W)."""

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.records.network import ModelOrigin
+from erfscope.model.network import Network
+from erfscope.records.model_info import ModelInfo
 from erfscope.zoo.blocks import resize_like
-from erfscope.zoo.network import Network
 
 Pick = Callable[[Any], torch.Tensor]
 
@@ -20,7 +20,7 @@ class Foreign(Network):
     ----------
     network
         (N, 3, H, W) → what `pick` takes the logits from.
-    origin
+    info
         Where it comes from.
     pick
         From what the network returns to logits (N, K, h, w).
@@ -29,11 +29,11 @@ class Foreign(Network):
     """
 
     def __init__(
-        self, network: nn.Module, origin: ModelOrigin, pick: Pick, *, align_corners: bool = False
+        self, network: nn.Module, info: ModelInfo, pick: Pick, *, align_corners: bool = False
     ) -> None:
         super().__init__()
         self.network = network
-        self.origin, self.pick, self.align_corners = origin, pick, align_corners
+        self.info, self.pick, self.align_corners = info, pick, align_corners
         self.eval()
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

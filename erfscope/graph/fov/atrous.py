@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch.fx import Node
 
+from erfscope.graph.access import ByAxis, Taps
 from erfscope.graph.flow import Flow
 from erfscope.graph.fov.places import Places
-from erfscope.graph.reading import ByAxis, Taps
 from erfscope.graph.regions import Index
 
 aten = torch.ops.aten

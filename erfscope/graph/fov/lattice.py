@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch.fx import Node
 
+from erfscope.graph.access import Mask
 from erfscope.graph.flow import Flow
 from erfscope.graph.fov.atrous import AtrousConvolution, AtrousHead
 from erfscope.graph.fov.places import Places
-from erfscope.graph.reading import Mask
 from erfscope.graph.regions import Index
 from erfscope.records.arrays import FloatArray
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch.fx import Node
 
+from erfscope.graph.access import ByAxis, Everything, Reading, Same, Taps, reshape_uniform
 from erfscope.graph.flow import Flow
-from erfscope.graph.reading import ByAxis, Everything, Reading, Same, Taps, reshape_uniform
 from erfscope.records.arrays import FloatArray
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 from torch.fx import Node
 
+from erfscope.graph.access import ByAxis, Everything, Mask, Reading, Same
 from erfscope.graph.flow import Flow, Read
 from erfscope.graph.fov.places import Places, own_axis
-from erfscope.graph.reading import ByAxis, Everything, Mask, Reading, Same
 
 
 def receptive_field(flow: Flow, unit: tuple[int, int]) -> Mask:

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from erfscope.graph.reading import ByAxis, Everything, Same, Taps
+from erfscope.graph.access import ByAxis, Everything, Same, Taps
 from erfscope.graph.regions import Index, Region, hull, is_range
-from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule, pair
+from erfscope.graph.rules.op_plan import Operation, Piece, Readings, Rule, pair
 from erfscope.graph.steps.basic import Autograd, Convolution, Step
 from erfscope.graph.steps.gathered import GatheredConvolution, GatheredProduct
 

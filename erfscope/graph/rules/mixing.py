@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from erfscope.graph.reading import AxisReading, ByAxis, Everything, Same
-from erfscope.graph.rules.piece import Operation, Readings
+from erfscope.graph.access import AxisReading, ByAxis, Everything, Same
+from erfscope.graph.rules.op_plan import Operation, Readings
 from erfscope.graph.rules.pointwise import broadcast_axes
 
 

@@ -1,8 +1,8 @@
 """Rules of operators that read of each operand just the positions they write."""
 
-from erfscope.graph.reading import AxisReading, ByAxis, Everything, Only, Same
+from erfscope.graph.access import AxisReading, ByAxis, Everything, Only, Same
 from erfscope.graph.regions import Region
-from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule, call_on_parts, operand_regions
+from erfscope.graph.rules.op_plan import Operation, Piece, Readings, Rule, call_on_parts, operand_regions
 from erfscope.graph.steps.basic import Add
 from erfscope.graph.steps.relu import Relu
 

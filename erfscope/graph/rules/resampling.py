@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from erfscope.graph.reading import ByAxis, Same, Taps
+from erfscope.graph.access import ByAxis, Same, Taps
 from erfscope.graph.regions import Index, Region, shape_of, whole
-from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule, pair
+from erfscope.graph.rules.op_plan import Operation, Piece, Readings, Rule, pair
 from erfscope.graph.steps.basic import Autograd, Resample, Step
 from erfscope.records.arrays import FloatArray
 

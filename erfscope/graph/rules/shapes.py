@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from erfscope.graph.reading import AxisReading, ByAxis, Only, Reshaped, Same, Taps
+from erfscope.graph.access import AxisReading, ByAxis, Only, Reshaped, Same, Taps
 from erfscope.graph.regions import Index, Region, is_range, shape_of
-from erfscope.graph.rules.piece import Operation, Piece, Readings, Rule, call_on_parts, operand_regions
+from erfscope.graph.rules.op_plan import Operation, Piece, Readings, Rule, call_on_parts, operand_regions
 from erfscope.graph.rules.pointwise import broadcast_axes
 from erfscope.graph.steps.basic import Autograd, Concatenate, Step
 

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from erfscope.measure.gaussian.bins import even_bins
-from erfscope.measure.gaussian.choice import Measured
+from erfscope.measure.gaussian.shape_choice import Measured
 from erfscope.measure.gaussian.surface import Gaussian, surface
 from erfscope.records.arrays import FloatArray
 

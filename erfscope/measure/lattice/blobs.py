@@ -3,7 +3,7 @@
 import numpy as np
 
 from erfscope.measure.lattice.cells import Cells
-from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter
+from erfscope.measure.lattice.lattice_fit import LatticeFit, LatticeFitter
 from erfscope.records.arrays import FloatArray
 
 PLACE_SPREAD = 0.25  # σ: how far a blob is believed to stray from the lattice, where the data leave it open

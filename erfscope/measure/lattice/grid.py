@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from erfscope.measure.lattice.cells import reach
-from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
-from erfscope.measure.lattice.search import Sighting
+from erfscope.measure.lattice.lattice_fit import LatticeFit, LatticeFitter, Region
+from erfscope.measure.lattice.ring_search import Sighting
 from erfscope.records.arrays import FloatArray
 
 MIN_KNIGHTS = 0.4  # between the 0 of a star and the 1 of a grid

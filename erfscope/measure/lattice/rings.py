@@ -3,8 +3,8 @@
 import numpy as np
 
 from erfscope.measure.lattice.cells import reach
-from erfscope.measure.lattice.fit import LatticeFit, LatticeFitter, Region
-from erfscope.measure.lattice.search import Sighting
+from erfscope.measure.lattice.lattice_fit import LatticeFit, LatticeFitter, Region
+from erfscope.measure.lattice.ring_search import Sighting
 from erfscope.records.arrays import FloatArray
 
 MERGED = 1.2  # σ: two rings nearer than this are tried as one

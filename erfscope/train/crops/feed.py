@@ -15,7 +15,7 @@ from erfscope.datasets.layout import Pixels
 from erfscope.datasets.streaming import read_ahead
 from erfscope.errors import ImageError, TrainError
 from erfscope.train.crops.augment import Cutter
-from erfscope.train.crops.order import Order, Share
+from erfscope.train.crops.crop_order import Order, Share
 
 Pair = tuple[Image.Image, Image.Image]
 # Arrays of bytes go through a pipe; see `datasets.streaming`.

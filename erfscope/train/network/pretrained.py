@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from erfscope.checkpoints.files.reading import file_sha256, read_checkpoint
-from erfscope.checkpoints.files.unwrap import StateDict
+from erfscope.checkpoints.files.state_dict import StateDict
+from erfscope.checkpoints.files.weights_file import file_sha256, read_checkpoint
 from erfscope.checkpoints.fitting.matching import REQUIRED_SHARE, comparable, count_not_finite
 from erfscope.checkpoints.fitting.naming import fits, under_own_names
 from erfscope.errors import TrainError
-from erfscope.records.network import WeightsReport
+from erfscope.records.model_info import WeightsReport
 from erfscope.train.network.backbone_names import fit_positions, namings, wanted_tensors
 from erfscope.zoo.segmentor import Segmentor
 

@@ -8,16 +8,16 @@ from typing import Any, Protocol
 
 import torch
 
-from erfscope.engine.batch import fit_batch
+from erfscope.engine.accumulation import Progress, Sums, accumulate, check_sums
+from erfscope.engine.batch_size import fit_batch
 from erfscope.engine.deviation import IMAGES as DEVIATION_IMAGES
 from erfscope.engine.deviation import measure_deviation
 from erfscope.engine.engines import Engine, choose_engine
+from erfscope.engine.image_order import ImageItem
 from erfscope.engine.plan import EnginePlan, make_plan
-from erfscope.engine.precision import REDUCED
-from erfscope.engine.run import Progress, Sums, accumulate, check_sums
 from erfscope.engine.target import parse_target
-from erfscope.engine.walk import Step
 from erfscope.records.erf_map import ErfMap
+from erfscope.system.precision import REDUCED
 from erfscope.workflows.compute.run import Run
 from erfscope.workflows.compute.session import Session
 
@@ -55,17 +55,17 @@ def carry_out(run: Run, progress: Progress, keeper: Keeper, before: ErfMap | Non
     device = torch.device(plan.device)
     groups = run.wishes.replicates
     sums = Sums.zeros(plan.size, groups, device) if before is None else Sums.resumed(before, device)
-    steps = run.walk.steps(plan.workers, len(sums.records))
+    items = run.image_order.items(plan.workers, len(sums.records))
     deviation = before.provenance["deviation_from_float32"] if before else None
     if plan.precision in REDUCED and before is None:
-        steps, deviation = _deviate(run, plan, engine, steps)
+        items, deviation = _deviate(run, plan, engine, items)
     session = Session(run, plan, sums, deviation, before)
     keeper.begin(session.take, len(sums.records))
     total, most = run.source.total, run.wishes.max_skipped
     complete = accumulate(
         engine,
         plan,
-        steps,
+        items,
         sums,
         # Of all shards together: a small one may hold more than its share of the broken images.
         most_skipped=math.inf if total is None else most * total,
@@ -73,7 +73,7 @@ def carry_out(run: Run, progress: Progress, keeper: Keeper, before: ErfMap | Non
         ends=lambda: session.converged() or keeper.ends(len(sums.records)),
     )
     # Also where a signal came beside the last image.
-    complete = complete or session.converged() or len(sums.records) == run.walk.total
+    complete = complete or session.converged() or len(sums.records) == run.image_order.total
     if complete:
         check_sums(sums, most, total)
     return session.take(finished=complete)
@@ -89,7 +89,7 @@ def _plan(run: Run, before: ErfMap | None) -> tuple[EnginePlan, Engine]:
         run.source.size,
         formula=wishes.formula,
         target=parse_target(wishes.target, run.source.classes),
-        at=wishes.at,
+        unit=wishes.unit,
         resize=wishes.resize,
         precision=wishes.precision,
         device=wishes.device,
@@ -102,9 +102,9 @@ def _plan(run: Run, before: ErfMap | None) -> tuple[EnginePlan, Engine]:
 
 
 def _deviate(
-    run: Run, plan: EnginePlan, engine: Engine, steps: Iterator[Step]
-) -> tuple[Iterator[Step], dict[str, Any] | None]:
+    run: Run, plan: EnginePlan, engine: Engine, items: Iterator[ImageItem]
+) -> tuple[Iterator[ImageItem], dict[str, Any] | None]:
     """Measure a reduced precision on the first images; they are not lost to the run."""
-    first = list(islice(steps, DEVIATION_IMAGES))
+    first = list(islice(items, DEVIATION_IMAGES))
     deviation = measure_deviation(run.model, plan, engine, run.wishes.engine, first)
-    return chain(first, steps), deviation
+    return chain(first, items), deviation

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from erfscope.engine.run import Sums
-from erfscope.engine.walk import Walk
-from erfscope.measure.convergence import STOPPED_FLAG, check, has_converged, next_check
+from erfscope.engine.accumulation import Sums
+from erfscope.engine.image_order import ImageOrder
+from erfscope.measure.sampling_error import STOPPED_FLAG, check, has_converged, next_check
 from erfscope.records.convergence import Convergence, ErrorCheck
 
 
@@ -16,18 +16,22 @@ class Watch:
     ----------
     until
         The relative standard error at which the run ends.
-    walk
+    image_order
         In whose groups the images fall.
-    origin
+    projected_center
         (y, x) in px of the unit's projected center.
     before
         What the run recorded before it was interrupted, a `Convergence`'s summary.
     """
 
     def __init__(
-        self, until: float, walk: Walk, origin: tuple[float, float], before: Mapping[str, Any] | None
+        self,
+        until: float,
+        image_order: ImageOrder,
+        projected_center: tuple[float, float],
+        before: Mapping[str, Any] | None,
     ) -> None:
-        self.until, self.walk, self.origin = until, walk, origin
+        self.until, self.image_order, self.projected_center = until, image_order, projected_center
         self.checks: tuple[ErrorCheck, ...] = ()
         if before is not None:
             self.checks = Convergence.from_summary(before).checks
@@ -37,10 +41,10 @@ class Watch:
         """Check if it is time to, and tell whether the map is known well enough."""
         if sums.done >= self.due:
             erf, replicates = sums.erf.cpu().numpy(), sums.replicates.cpu().numpy()
-            sizes = [0] * self.walk.groups
+            sizes = [0] * self.image_order.groups
             for record in sums.records:
                 sizes[record.group] += record.status == "done"
-            self.checks = (*self.checks, check(erf, self.origin, replicates, sizes, sums.done))
+            self.checks = (*self.checks, check(erf, self.projected_center, replicates, sizes, sums.done))
             self.due = next_check(sums.done)
         return self.has_converged
 

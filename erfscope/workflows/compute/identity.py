@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.records.network import ModelOrigin
+from erfscope.records.model_info import ModelInfo
 from erfscope.store.write import image_list_sha256
 
 # Where the images lie, and how many there are, is told by their list.
@@ -52,20 +52,20 @@ def _flatten(facts: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
 
 
 def _network(model: nn.Module) -> dict[str, Any]:
-    origin = getattr(model, "origin", None)
-    if not isinstance(origin, ModelOrigin):
+    info = getattr(model, "info", None)
+    if not isinstance(info, ModelInfo):
         return {"name": type(model).__name__}
-    return {"name": origin.name, **origin.options}
+    return {"name": info.name, **info.options}
 
 
 def _weights(model: nn.Module) -> str:
     """Tell which weights these are: the file's SHA-256, the seed of random ones, else their own SHA-256."""
-    origin = getattr(model, "origin", None)
-    if isinstance(origin, ModelOrigin):
-        if origin.weights.sha256:
-            return origin.weights.sha256
-        if origin.weights.source == "random":
-            return f"random, seed {origin.weights.seed}"
+    info = getattr(model, "info", None)
+    if isinstance(info, ModelInfo):
+        if info.weights.sha256:
+            return info.weights.sha256
+        if info.weights.source == "random":
+            return f"random, seed {info.weights.seed}"
     return weights_sha256(model)
 
 

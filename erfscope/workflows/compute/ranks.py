@@ -5,15 +5,15 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from erfscope.environment import shard_place, torchrun_place
 from erfscope.errors import ComputeError, MapError
-from erfscope.interrupt import stoppable
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.shard import WHOLE, Shard
-from erfscope.store.lock import locked
 from erfscope.store.merge import merge_files
 from erfscope.store.read import read_map, read_progress
 from erfscope.store.write import write_map
+from erfscope.system.environment import shard_place, torchrun_place
+from erfscope.system.file_lock import locked
+from erfscope.system.signals import stoppable
 from erfscope.train.distributed import open_world
 from erfscope.workflows.compute.to_file import (
     Display,

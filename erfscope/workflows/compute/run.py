@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
+from erfscope.engine.image_order import ImageOrder
+from erfscope.engine.image_source import ImageSource
 from erfscope.engine.plan import name_of
-from erfscope.engine.source import ImageSource
-from erfscope.engine.walk import Walk
 from erfscope.workflows.compute.identity import identify
 from erfscope.workflows.compute.wishes import Wishes
 
@@ -33,14 +33,14 @@ class Run:
         return name_of(self.model)
 
     @cached_property
-    def walk(self) -> Walk:
+    def image_order(self) -> ImageOrder:
         """Which images, in which order."""
         wishes = self.wishes
-        return Walk(
+        return ImageOrder(
             self.source, wishes.shard, wishes.replicates, wishes.seed, shuffled=wishes.until is not None
         )
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """All that decides the map's numbers: equal for runs of which one may go on where the other ended."""
-        return identify(self.model, self.source.description, self.walk.names, self.wishes.decisive())
+        return identify(self.model, self.source.description, self.image_order.names, self.wishes.decisive())

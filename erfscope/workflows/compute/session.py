@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from erfscope.engine.memory import peak_memory
+from erfscope.engine.accumulation import Sums
 from erfscope.engine.plan import EnginePlan
-from erfscope.engine.run import Sums
 from erfscope.records.erf_map import ErfMap
-from erfscope.records.network import ModelOrigin, WeightsReport
+from erfscope.records.model_info import ModelInfo, WeightsReport
 from erfscope.records.unit import Unit
+from erfscope.system.memory import peak_memory
 from erfscope.workflows.compute.run import Run
 
 _RECORDED_VERSIONS = ("erfscope", "torch", "numpy", "h5py", "pillow")
@@ -42,7 +42,7 @@ class Session:
             from erfscope.workflows.compute.convergence import Watch  # with scipy, a second of a run's start
 
             recorded = before.provenance["convergence"] if before else None
-            self.watch = Watch(run.wishes.until, run.walk, self.origin, recorded)
+            self.watch = Watch(run.wishes.until, run.image_order, self.projected_center, recorded)
         self.started, self.clock = datetime.now(UTC), time.perf_counter()
 
     @property
@@ -52,7 +52,7 @@ class Session:
         return unit if self._in_pixels else Unit(unit.y, unit.x, unit.layer or "output")
 
     @property
-    def origin(self) -> tuple[float, float]:
+    def projected_center(self) -> tuple[float, float]:
         """(y, x) px from which the map's axes count."""
         plan = self.plan
         fallback = (plan.unit.y, plan.unit.x) if self._in_pixels else (plan.size[0] // 2, plan.size[1] // 2)
@@ -72,8 +72,9 @@ class Session:
         """Return the map as it stands, in whichever thread."""
         plan, run, sums = self.plan, self.run, self.sums
         with sums.whole:
-            erf, signed, square, replicates = (
-                array.cpu().numpy().copy() for array in (sums.erf, sums.signed, sums.square, sums.replicates)
+            erf, gradient_sum, gradient_square_sum, replicates = (
+                array.cpu().numpy().copy()
+                for array in (sums.erf, sums.gradient_sum, sums.gradient_square_sum, sums.replicates)
             )
             records, done = tuple(sums.records), sums.done
         shard, unlisted = run.wishes.shard, run.source.total is None
@@ -82,16 +83,16 @@ class Session:
         return ErfMap(
             erf=erf,
             unit=self.unit,
-            origin=self.origin,
+            projected_center=self.projected_center,
             formula=plan.formula,
             target=plan.target.label,
             images=done,
-            signed=signed,
-            square=square,
+            gradient_sum=gradient_sum,
+            gradient_square_sum=gradient_square_sum,
             replicates=replicates if len(replicates) else None,
             records=records,
             provenance=self._provenance(done, finished=finished),
-            listed=len(records) if finished and unlisted and shard.is_whole else run.source.total,
+            images_total=len(records) if finished and unlisted and shard.is_whole else run.source.total,
             shard=shard,
             finished=finished,
         )
@@ -130,17 +131,17 @@ class Session:
 
 def _describe_model(model: nn.Module) -> dict[str, Any]:
     """Network and weights for the provenance: of `load_model`, or of a module that the caller made."""
-    origin = getattr(model, "origin", None)
-    if not isinstance(origin, ModelOrigin):
-        origin = ModelOrigin(type(model).__name__, {}, WeightsReport("as given"))
+    info = getattr(model, "info", None)
+    if not isinstance(info, ModelInfo):
+        info = ModelInfo(type(model).__name__, {}, WeightsReport("as given"))
     network = {
-        "name": origin.name,
-        "format": origin.format,
-        "recognized_by": origin.recognized_by,
-        "options": dict(origin.options),
-        "trained_with": dict(origin.trained_with),
-        "training": origin.training.summary(),
-        "parts": dict(origin.parts),
+        "name": info.name,
+        "format": info.format,
+        "detected_by": info.detected_by,
+        "options": dict(info.options),
+        "trained_settings": dict(info.trained_settings),
+        "training": info.training.summary(),
+        "parts": dict(info.parts),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
-    return {"network": network, "weights": origin.weights.summary()}
+    return {"network": network, "weights": info.weights.summary()}

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from erfscope.errors import MapError
-from erfscope.interrupt import Stop
 from erfscope.records.erf_map import ErfMap
-from erfscope.store.lock import Hold
 from erfscope.store.write import write_map
+from erfscope.system.file_lock import Hold
+from erfscope.system.signals import Stop
 
 
 class Snapshots:
@@ -35,7 +35,7 @@ class Snapshots:
         """Begin with `images` already in the map, which `take` returns at any time."""
         self._take, self._saved_images = take, images
         self._saved_at = time.monotonic()
-        self.stop.last_words.append(self._save)
+        self.stop.on_deadline.append(self._save)
 
     def ends(self, images: int) -> bool:
         """Save if it is time to, or if a signal came, and then end the run."""

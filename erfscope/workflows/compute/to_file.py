@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.datasets import open_dataset
-from erfscope.engine.run import Progress
-from erfscope.engine.source import open_source
+from erfscope.engine.accumulation import Progress
+from erfscope.engine.image_source import open_source
 from erfscope.errors import MapError
-from erfscope.interrupt import stoppable
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.identity import difference
 from erfscope.records.shard import Shard
-from erfscope.store.lock import locked
 from erfscope.store.read import read_map, read_progress
-from erfscope.store.replace import prepare_target
 from erfscope.store.write import bytes_for
+from erfscope.system.atomic_files import prepare_target
+from erfscope.system.file_lock import locked
+from erfscope.system.signals import stoppable
 from erfscope.workflows.compute.carry_out import carry_out
 from erfscope.workflows.compute.run import Run
 from erfscope.workflows.compute.snapshots import Snapshots
 from erfscope.workflows.compute.wishes import Wishes
-from erfscope.workflows.opening import as_trained, open_network, pick, warn_of
+from erfscope.workflows.open_inputs import as_trained, open_network, pick, warn_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def compute_to_file(order: Order, out: Path, shard: Shard, display: Display) -> 
     """
     check_order(order, out)
     with stoppable(in_time=True) as stop, locked(out, display.note) as hold:
-        stop.last_words.append(hold.give_up)
+        stop.on_deadline.append(hold.give_up)
         check_order(order, out)  # again: what is there may have changed before the lock was ours
         run = open_run(order, shard, out, display)
         before = read_map(out) if order.resume and out.exists() else None
@@ -90,7 +90,7 @@ def compute_to_file(order: Order, out: Path, shard: Shard, display: Display) -> 
             display.note(f"{out} is finished already")
             return before
         keeper = Snapshots(out, hold, stop, order.snapshot_seconds, order.snapshot_images)
-        with display.progress(run.name, run.walk.total or 0) as shown:
+        with display.progress(run.name, run.image_order.total or 0) as shown:
             erf = carry_out(run, shown, keeper, before)
         if erf.finished:
             keeper.finish(erf)
@@ -136,13 +136,13 @@ def open_run(order: Order, shard: Shard, out: Path, display: Display) -> Run:
     asked = pick(options, "root", "split", "size", "fit", "images", "seed", "options") | {"labels": False}
     images = open_dataset(order.data, **asked)
     model = open_network(order.network, images, options["seed"])
-    warn_of(model.origin.weights, order.network["spec"], display.warn)
-    images = as_trained(images, model.origin.training, order.data, asked)
+    warn_of(model.info.weights, order.network["spec"], display.warn)
+    images = as_trained(images, model.info.training, order.data, asked)
     room = bytes_for(images.size, options["replicates"], len(images))
     prepare_target(out, overwrite=True, bytes_needed=room)
     choices = pick(options, "formula", "target", "precision", "device", "batch_size", "workers", "engine")
     limits = pick(options, "replicates", "max_skipped", "seed", "until")
-    wishes = Wishes(**choices, **limits, at=options["unit"], resize=True, shard=shard)
+    wishes = Wishes(**choices, **limits, unit=options["unit"], resize=True, shard=shard)
     return Run(model, open_source(images), wishes)
 
 
@@ -163,5 +163,5 @@ def refuse_another(before: ErfMap, run: Run, out: Path) -> None:
             f"{out} is of a run with {different}; go on with what it was begun with, choose another --out, "
             "or --overwrite it"
         )
-    if not before.finished and not run.walk.begins_with([record.place for record in before.records]):
+    if not before.finished and not run.image_order.begins_with([record.index for record in before.records]):
         raise MapError(f"{out} was merged of some shards; compute the others and merge them, too")

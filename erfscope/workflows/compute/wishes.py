@@ -13,7 +13,7 @@ class Wishes:
 
     formula: str
     target: str | int
-    at: tuple[int, int] | str | None
+    unit: tuple[int, int] | str | None
     resize: bool
     precision: str
     device: str
@@ -46,7 +46,7 @@ class Wishes:
         return {
             "formula": self.formula,
             "target": self.target,
-            "unit": self.at,
+            "unit": self.unit,
             "resize": self.resize,
             "precision": self.precision,
             "batch_size": self.batch_size,

@@ -5,7 +5,7 @@ from typing import Any
 
 from erfscope.errors import NetworkError
 from erfscope.zoo.backbones.resnet import DEPTHS, BasicBlock
-from erfscope.zoo.catalog.backbones import describe_backbone
+from erfscope.zoo.catalog.backbone_catalog import describe_backbone
 from erfscope.zoo.description import Part
 
 

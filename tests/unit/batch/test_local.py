@@ -9,8 +9,8 @@ import pytest
 from erfscope.batch.local import LocalRunner
 from erfscope.batch.tasks import Task
 from erfscope.errors import BatchError
-from erfscope.interrupt import Stop
-from erfscope.store.lock import locked
+from erfscope.system.file_lock import locked
+from erfscope.system.signals import Stop
 
 PROGRAM = """\
 #!/bin/bash

@@ -8,7 +8,7 @@ import pytest
 import tomli_w
 from small_study import NAME, VALUES, plan, read, write_plan
 
-from erfscope.batch.check import check_jobs
+from erfscope.batch.check_jobs import check_jobs
 from erfscope.batch.slurm import write_script
 from erfscope.batch.tasks import STAGES, expand
 from erfscope.errors import BatchError

@@ -9,12 +9,12 @@ from small_study import NAME, make_map, plan
 
 from erfscope.batch.logs import ending, starting
 from erfscope.batch.queue import QueuedJob
-from erfscope.batch.record import open_study
 from erfscope.batch.status import MEASURED, read_status
-from erfscope.batch.table import write_table
+from erfscope.batch.study_record import open_study
+from erfscope.batch.study_table import write_table
 from erfscope.batch.tasks import files_of
 from erfscope.records.shard import Shard
-from erfscope.store.lock import locked
+from erfscope.system.file_lock import locked
 
 BEGUN = starting(["erfscope"])
 STAR = {
@@ -83,8 +83,8 @@ def test_shards_add_up(tmp_path):
     made = plan(tmp_path, shards=3, datasets=[{"data": "synthetic-leaves"}])
     assert status(made).total is None
     files = files_of(made, NAME)
-    make_map(files.part(0), 2, listed=8, shard=Shard(0, 3), finished=False)
-    make_map(files.part(2), 2, listed=8, shard=Shard(2, 3))
+    make_map(files.part(0), 2, images_total=8, shard=Shard(0, 3), finished=False)
+    make_map(files.part(2), 2, images_total=8, shard=Shard(2, 3))
     seen = status(made)
     assert (seen.state, seen.done, seen.total) == ("missing", 4, 8)
 

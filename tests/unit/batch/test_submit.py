@@ -7,12 +7,12 @@ import pytest
 from small_study import NAME, make_map, plan
 
 from erfscope.batch.queue import QueuedJob, read_queue
-from erfscope.batch.record import open_study, read_study
+from erfscope.batch.study_record import open_study, read_study
 from erfscope.batch.submit import preview, submit
 from erfscope.batch.tasks import files_of, unfinished
 from erfscope.errors import BatchError, MapError
-from erfscope.interrupt import Stop
 from erfscope.records.shard import Shard
+from erfscope.system.signals import Stop
 
 SBATCH = """\
 #!/bin/bash

@@ -166,7 +166,7 @@ def load_or_refuse(path):
     """Return the weights report; None where the file is refused in one line."""
     problem = ""
     try:
-        return erfscope.load_model("small_networks:SmallNet", checkpoint=path).origin.weights.summary()
+        return erfscope.load_model("small_networks:SmallNet", checkpoint=path).info.weights.summary()
     except CheckpointError as error:
         problem = str(error)
     assert str(path) in problem

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import serialization
 
-from erfscope.checkpoints.files.inert import DICT_NAMES, INERT_NAMES, Inert, only_inert_names
-from erfscope.checkpoints.files.reading import read_checkpoint
+from erfscope.checkpoints.files.safe_globals import DICT_NAMES, INERT_NAMES, Inert, only_inert_names
+from erfscope.checkpoints.files.weights_file import read_checkpoint
 from erfscope.errors import CheckpointError
 
 # The opcodes of a pickle, as torch's own unpickler knows them.
@@ -98,7 +98,7 @@ HOSTILE = {
     + REDUCE
     + MARK_DIRECTORY,
     "a name below another": name("mmengine.logging.history_buffer.HistoryBuffer.__init__") + MARK_DIRECTORY,
-    "a part of inert's own module": name("erfscope.checkpoints.files.inert.only_inert_names")
+    "a part of inert's own module": name("erfscope.checkpoints.files.safe_globals.only_inert_names")
     + MARK_DIRECTORY,
     "inert called": INERT + MARK_DIRECTORY,
     "inert made of": INERT + EMPTY_TUPLE + NEWOBJ,

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 import erfscope
 from erfscope.errors import CheckpointError
 from erfscope.zoo.build import build_network
-from erfscope.zoo.catalog.table import describe_network
+from erfscope.zoo.catalog.entries import describe_network
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_usual_wrappings(state, wrapping, legacy, tmp_path):
     path = tmp_path / "weights.pth"
     torch.save(WRAPPINGS[wrapping](state), path, _use_new_zipfile_serialization=not legacy)
     model = load(path)
-    report = model.origin.weights
+    report = model.info.weights
     assert (len(report.missing), len(report.unexpected)) == (0, 0)
     assert report.source == str(path)
     loaded = model.state_dict()
@@ -53,7 +53,7 @@ def test_usual_wrappings(state, wrapping, legacy, tmp_path):
         assert torch.equal(loaded[name], expected if tensor.is_floating_point() else tensor), name
         assert loaded[name].dtype == tensor.dtype
     assert report.left_out == (2 if wrapping == "segmentor" else 0)
-    assert model.origin.options["num_classes"] == 6
+    assert model.info.options["num_classes"] == 6
 
 
 def test_a_network_that_is_there_twice(state, tmp_path):
@@ -77,15 +77,15 @@ def test_values_that_are_not_finite_are_counted(state, tmp_path):
     broken["decode_head.conv_seg.bias"][:2] = float("nan")
     broken["backbone.stem.0.weight"].view(-1)[:3] = float("-inf")
     torch.save(broken, tmp_path / "w.pth")
-    summary = load(tmp_path / "w.pth").origin.weights.summary()
+    summary = load(tmp_path / "w.pth").info.weights.summary()
     assert (summary["not_finite_values"], summary["not_finite_tensors"]) == (5, 2)
     torch.save(state, tmp_path / "w.pth")
-    assert load(tmp_path / "w.pth").origin.weights.summary()["not_finite_values"] == 0
+    assert load(tmp_path / "w.pth").info.weights.summary()["not_finite_values"] == 0
 
 
 def test_hyper_parameters_are_told(state, tmp_path):
     torch.save({"state_dict": state, "hyper_parameters": {"lr": 0.1}}, tmp_path / "w.ckpt")
-    assert load(tmp_path / "w.ckpt").origin.training.summary()["hyper_parameters"] == {"lr": 0.1}
+    assert load(tmp_path / "w.ckpt").info.training.summary()["hyper_parameters"] == {"lr": 0.1}
 
 
 def test_a_prefix_that_no_list_knows_hides_no_network(state, tmp_path):
@@ -97,7 +97,7 @@ def test_a_prefix_that_no_list_knows_hides_no_network(state, tmp_path):
 def test_auxiliary_heads_are_left_out(state, tmp_path):
     extra = {"auxiliary_head.conv_seg.weight": torch.zeros(6, 4, 1, 1), "neck.x": torch.zeros(2)}
     save_file({**state, **extra}, tmp_path / "w.safetensors")
-    report = load(tmp_path / "w.safetensors").origin.weights
+    report = load(tmp_path / "w.safetensors").info.weights
     assert (report.left_out, report.unexpected, report.missing) == (1, ("neck.x",), ())
 
 
@@ -128,7 +128,7 @@ def test_a_partial_load_keeps_the_rest_random(state, tmp_path):
     with pytest.raises(CheckpointError, match="matches only"):
         load(tmp_path / "w.pth", num_classes=6)
     model = load(tmp_path / "w.pth", num_classes=6, allow_partial=True, seed=5)
-    report = model.origin.weights
+    report = model.info.weights
     assert all(name.startswith("decode_head.") for name in report.missing)
     assert "tensors random" in report.label
     assert torch.equal(
@@ -145,7 +145,7 @@ def test_a_file_as_the_model_names_the_network_it_fits(state, tmp_path):
 
 
 def test_random_weights_say_so():
-    weights = erfscope.load_model("fcn", backbone="resnet18", seed=3).origin.weights
+    weights = erfscope.load_model("fcn", backbone="resnet18", seed=3).info.weights
     assert (weights.source, weights.seed, weights.matched) == ("random", 3, ())
     assert weights.label == "random weights (seed 3)"
     assert weights.summary()["missing"] > 100

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from erfscope.checkpoints.files.outline import Call, Entries, Items, read_outline
-from erfscope.checkpoints.files.reading import read_checkpoint
-from erfscope.checkpoints.files.screen import module_class
+from erfscope.checkpoints.files.archive_scan import module_class
+from erfscope.checkpoints.files.pickle_scan import Call, Entries, Items, read_outline
+from erfscope.checkpoints.files.weights_file import read_checkpoint
 
 Point = namedtuple("Point", "x y")
 

@@ -11,7 +11,7 @@ from small_networks import SmallNet, seeded
 from torch.optim.swa_utils import AveragedModel
 
 import erfscope
-from erfscope.checkpoints.files.reading import read_checkpoint
+from erfscope.checkpoints.files.weights_file import read_checkpoint
 from erfscope.errors import CheckpointError
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -254,7 +254,7 @@ def test_torchscript(tmp_path):
 
 def test_a_checkpoint_that_lightning_itself_wrote():
     network = erfscope.load_model("small_networks:SmallNet", checkpoint=GOLDEN / "lightning.ckpt")
-    report = network.origin.weights
+    report = network.info.weights
     assert (report.missing, report.unexpected, report.left_out) == ((), (), 1)  # the loss keeps a weight
     image = torch.randn(1, 3, 16, 16)
     assert torch.equal(network(image), seeded(SmallNet()).eval()(image))

@@ -25,17 +25,17 @@ def weights(tmp_path):
 @pytest.mark.parametrize("name", ["w.json", "config.json"])
 def test_a_config_beside_the_file(name, weights, described):
     weights.with_name(name).write_text(described)
-    origin = erfscope.load_model(str(weights)).origin
-    assert (origin.name, origin.options["rates"]) == ("deeplabv3", [6, 12, 18])
-    assert origin.training.crop_size == (64, 96)
-    assert origin.recognized_by == f"the config in {weights.with_name(name)}"
-    assert origin.weights.missing == ()
+    info = erfscope.load_model(str(weights)).info
+    assert (info.name, info.options["rates"]) == ("deeplabv3", [6, 12, 18])
+    assert info.training.crop_size == (64, 96)
+    assert info.detected_by == f"the config in {weights.with_name(name)}"
+    assert info.weights.missing == ()
 
 
 def test_the_file_of_its_own_name_goes_first(weights, described):
     weights.with_name("w.json").write_text(described)
     weights.with_name("config.json").write_text('{"model_type": "segformer"}')
-    assert erfscope.load_model(str(weights)).origin.name == "deeplabv3"
+    assert erfscope.load_model(str(weights)).info.name == "deeplabv3"
 
 
 @pytest.mark.parametrize("beside", ['{"lr": 0.1}', "no JSON", "[1]"])
@@ -44,7 +44,7 @@ def test_what_describes_something_else_is_passed_over(beside, weights, described
     with pytest.raises(CheckpointError, match="doesn't say what network it is"):
         erfscope.load_model(str(weights))
     weights.with_name("config.json").write_text(described)
-    assert erfscope.load_model(str(weights)).origin.name == "deeplabv3"
+    assert erfscope.load_model(str(weights)).info.name == "deeplabv3"
 
 
 def test_config_goes_before_it(weights, described, tmp_path):
@@ -52,7 +52,7 @@ def test_config_goes_before_it(weights, described, tmp_path):
     with pytest.raises(CheckpointError, match="doesn't fit"):
         erfscope.load_model(str(weights))
     (tmp_path / "right.json").write_text(described)
-    assert erfscope.load_model(str(weights), config=tmp_path / "right.json").origin.name == "deeplabv3"
+    assert erfscope.load_model(str(weights), config=tmp_path / "right.json").info.name == "deeplabv3"
 
 
 def test_a_named_network_ignores_it(weights, described):

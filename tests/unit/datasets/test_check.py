@@ -10,7 +10,7 @@ import pytest
 from small_layouts import BUILDERS, HEIGHT, OTHER_FORMS, WIDTH, labels, save
 
 from erfscope.datasets import LAYOUTS
-from erfscope.datasets.check import check_split, usual_splits
+from erfscope.datasets.check_split import check_split, usual_splits
 from erfscope.datasets.listing import Entry
 from erfscope.datasets.opening import choose_split, list_split
 from erfscope.errors import DatasetError

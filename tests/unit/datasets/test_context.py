@@ -9,7 +9,7 @@ from scipy.ndimage import uniform_filter
 from scipy.stats import f_oneway
 
 from erfscope.datasets import IGNORE, open_dataset
-from erfscope.datasets.drawn.context import (
+from erfscope.datasets.synthetic.known_context import (
     _COLORS,
     _GROUND,
     _PLACE,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from erfscope.datasets import LAYOUTS, Layout, open_dataset
-from erfscope.datasets.options import choose_options
+from erfscope.datasets.synthetic_options import choose_options
 from erfscope.errors import DatasetError
 
 DRAWN = [name for name, layout in LAYOUTS.items() if not layout.needs_root]

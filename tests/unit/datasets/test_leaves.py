@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from erfscope.datasets import open_dataset
-from erfscope.datasets.drawn.leaves import _MAX_RADIUS, _MIN_RADIUS, _REACH, CLASSES, _outline, draw, radii
+from erfscope.datasets.synthetic.leaves import (
+    _MAX_RADIUS,
+    _MIN_RADIUS,
+    _REACH,
+    CLASSES,
+    _outline,
+    draw,
+    radii,
+)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from scipy.ndimage import find_objects
 from scipy.ndimage import label as components
 
 from erfscope.datasets import LAYOUTS
-from erfscope.datasets.drawn.streets import CLASSES, draw
+from erfscope.datasets.synthetic.streets import CLASSES, draw
 
 ID = {name: train_id for train_id, name in enumerate(CLASSES)}
 SIDE = 193

@@ -6,7 +6,7 @@ import pytest
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.ndimage import label as components
 
-from erfscope.datasets.drawn.vessels import CLASSES, draw
+from erfscope.datasets.synthetic.vessels import CLASSES, draw
 
 SIDE = 385
 

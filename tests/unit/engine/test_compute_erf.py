@@ -68,7 +68,7 @@ def test_the_model_comes_back_as_it_was(small_net, precision):
     small_net.stem.weight.requires_grad_(False)
     small_net.body.eval()
     before = snapshot(small_net)
-    erfscope.compute_erf(small_net, noise_images(2, SIZE), precision=precision, at="body", workers=1)
+    erfscope.compute_erf(small_net, noise_images(2, SIZE), precision=precision, unit="body", workers=1)
     assert_same(before, snapshot(small_net))
 
 
@@ -168,7 +168,7 @@ def test_broken_images_are_skipped_counted_and_named(small_net, batch_size):
 )
 def test_images_whose_numbers_overflow_are_skipped(forward, reason):
     images = [torch.full((3, 4, 4), value) for value in (-1e-4, 2e-4, 1e-15 if reason == "gradient" else 1.0)]
-    erf = erfscope.compute_erf(Bad(forward), images, at=(0, 0), formula="luo2016", max_skipped=0.5)
+    erf = erfscope.compute_erf(Bad(forward), images, unit=(0, 0), formula="luo2016", max_skipped=0.5)
     assert [(r.name, r.reason) for r in erf.skipped] == [("image-00002", f"its {reason} is not finite")]
     assert np.isfinite(erf.erf).all()
 
@@ -258,13 +258,13 @@ class Bad(nn.Module):
         (lambda m, x: -m.layer(x).square().sum(1, keepdim=True) * 0 - x.sum(1, keepdim=True), {}, "luo2016"),
         (lambda m, x: m.flat(x), {}, "returned shape .*expected logits"),
         (lambda m, x: [], {}, "returned list"),
-        (lambda m, x: m.layer(x), {"at": "unused"}, "took no part"),
-        (lambda m, x: m.layer(x), {"at": "layr"}, "no layer 'layr'; did you mean layer"),
-        (lambda m, x: m.flat(m.layer(x))[:, :, None, None], {"at": "flat"}, "no feature map"),
-        (lambda m, x: m.layer(x), {"at": (21, 0)}, "rows 0 to 20"),
+        (lambda m, x: m.layer(x), {"unit": "unused"}, "took no part"),
+        (lambda m, x: m.layer(x), {"unit": "layr"}, "no layer 'layr'; did you mean layer"),
+        (lambda m, x: m.flat(m.layer(x))[:, :, None, None], {"unit": "flat"}, "no feature map"),
+        (lambda m, x: m.layer(x), {"unit": (21, 0)}, "rows 0 to 20"),
         (lambda m, x: m.layer(x), {"target": 2}, "classes 0 to 1"),
         (lambda m, x: m.layer(x), {"target": "car"}, "no target is called 'car'"),
-        (lambda m, x: m.layer(x), {"target": "margin", "at": "layer"}, "needs class logits"),
+        (lambda m, x: m.layer(x), {"target": "margin", "unit": "layer"}, "needs class logits"),
         (lambda m, x: m.layer(x)[:, :1], {"target": "margin"}, "at least two classes"),
         (lambda m, x: m.layer(x), {"formula": "mean"}, "no formula"),
         (lambda m, x: m.layer(x), {"precision": "float16"}, "no precision"),

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from erfscope.engine import device
+from erfscope.system import devices as device
 
 
 @pytest.fixture(autouse=True)

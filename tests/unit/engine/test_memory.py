@@ -44,7 +44,7 @@ def test_half_of_plain_autograd(name, monkeypatch):
     monkeypatch.setattr(relu, "MANY", 2**16)  # this map as a large one
     model = network(name).float().eval()
     size = (257, 257)
-    options = {"formula": "paper", "target": Target("logits"), "at": None, "resize": True}
+    options = {"formula": "paper", "target": Target("logits"), "unit": None, "resize": True}
     plan = make_plan(model, size, **options, precision="float32", device="cpu", batch_size=1, workers=0)
     _, engine = choose_engine(model, plan)
     image = noise_images(1, size)[0][None]
@@ -60,7 +60,7 @@ PAGE_FAULTS = """
 import resource
 import torch
 from pathlib import Path
-from erfscope.engine.memory import kept_memory
+from erfscope.system.memory import kept_memory
 
 def faults():
     for _ in range(12):  # until the heap has room for it

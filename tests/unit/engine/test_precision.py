@@ -7,8 +7,8 @@ import torch
 from small_networks import noise_images
 
 import erfscope
-from erfscope.engine.precision import arithmetic
 from erfscope.errors import ComputeError
+from erfscope.system.precision import arithmetic
 
 SIZE = (33, 41)
 

@@ -11,7 +11,7 @@ from torch import nn
 
 import erfscope
 from erfscope.errors import ComputeError
-from erfscope.zoo.outputs import logits_of
+from erfscope.model.logits import logits_of
 
 SIZE = (33, 49)
 LOGITS = torch.randn(2, 5, *SIZE)
@@ -119,8 +119,8 @@ class LastLayer(nn.Module):
 @pytest.mark.parametrize("engine", ["auto", "dense"])
 def test_a_layer_whose_channels_are_last(engine):
     network, images = seeded(LastAndBack()).eval(), noise_images(2, SIZE)
-    last = erfscope.compute_erf(network, images, at="body", engine=engine)
-    first = erfscope.compute_erf(network, images, at="body.conv", engine=engine)
+    last = erfscope.compute_erf(network, images, unit="body", engine=engine)
+    first = erfscope.compute_erf(network, images, unit="body.conv", engine=engine)
     assert (last.unit.y, last.unit.x) == (first.unit.y, first.unit.x) == (4, 6)
     assert abs(last.erf - first.erf).max() <= 1e-6 * first.erf.max()
 
@@ -137,14 +137,14 @@ def logits_in(output):
 
 def test_the_end_of_a_layers_name_will_do():
     network, images = seeded(SmallNet()).eval(), noise_images(1, SIZE)
-    bare = erfscope.compute_erf(network, images, at="body")
+    bare = erfscope.compute_erf(network, images, unit="body")
     for name in ("body", "network.network.body"):
-        wrapped = erfscope.compute_erf(Wrapped(Wrapped(network, Output), logits_in), images, at=name)
+        wrapped = erfscope.compute_erf(Wrapped(Wrapped(network, Output), logits_in), images, unit=name)
         assert abs(wrapped.erf - bare.erf).max() <= 1e-6 * bare.erf.max()
     with pytest.raises(ComputeError, match="several layers are called 'body': first.body, second.body;"):
-        erfscope.compute_erf(Twice(), images, at="body")
+        erfscope.compute_erf(Twice(), images, unit="body")
     with pytest.raises(ComputeError, match="no layer 'bodi'"):
-        erfscope.compute_erf(Wrapped(network, Output), images, at="bodi")
+        erfscope.compute_erf(Wrapped(network, Output), images, unit="bodi")
 
 
 class TwoInputs(nn.Module):

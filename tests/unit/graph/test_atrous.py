@@ -179,7 +179,7 @@ def test_taps_outside_of_the_map_are_counted():
 
 
 def test_a_layer_can_be_the_unit():
-    predicted = erfscope.predict_fov(CASES["in a row"][0], (100, 160), at="a.2")
+    predicted = erfscope.predict_fov(CASES["in a row"][0], (100, 160), unit="a.2")
     assert (predicted.pattern, predicted.output_stride) == ("none", 8)
     assert predicted.projected_center == (48, 80)  # feature (6, 10) of 13 × 20
     assert predicted.theoretical_rf_px == (15, 15)

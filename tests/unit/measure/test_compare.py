@@ -10,7 +10,7 @@ from simulated_maps import clipped_sums
 
 import erfscope
 from erfscope.errors import MapError
-from erfscope.measure.compare import BLOCKS, Contestant, compare, describe
+from erfscope.measure.map_differences import BLOCKS, MapSample, compare, describe
 from erfscope.measure.sample import Measured
 from erfscope.measure.significance import discoveries, subtract, t_test
 from erfscope.records.erf_map import ErfMap, ImageRecord
@@ -28,7 +28,7 @@ def gaussian(center=MIDDLE, sigma=8.0, floor=0.02, size=SIZE):
 def contestant(groups, center=MIDDLE, images=64, names=""):
     """A map of `images`, as many in each group; `names` tells maps of the same images."""
     listed = tuple((f"{names}{i}", i % GROUPS) for i in range(images)) if names else ()
-    return Contestant(
+    return MapSample(
         erf=groups.sum(0),
         center=center,
         replicates=groups.astype(np.float32),
@@ -199,7 +199,7 @@ def test_uneven_groups_are_flagged():
 
 
 def test_at_most_32_blocks_a_side():
-    one = Contestant(np.ones((65, 200)), (32, 100))
+    one = MapSample(np.ones((65, 200)), (32, 100))
     found = compare([one, one], 0, 1).blocks
     assert found.block_px == 7
     assert found.first.shape == (10, 29)
@@ -217,7 +217,7 @@ def test_nothing_to_compare():
 
 
 def test_numbers_of_one_map():
-    numbers = describe(Contestant(np.ones((20, 30)), (9.5, 14.5)))
+    numbers = describe(MapSample(np.ones((20, 30)), (9.5, 14.5)))
     assert numbers.values["center_of_mass_y_px"] == pytest.approx(0)
     assert numbers.values["side50_px"] == pytest.approx(np.sqrt(300), abs=0.1)  # linear between 17 and 19
     assert numbers.values["area_ratio50"] == pytest.approx(0.5, abs=0.001)

@@ -8,7 +8,8 @@ import pytest
 from scipy import ndimage
 from simulated_maps import Blob, clipped_sums, star_variance
 
-from erfscope.measure.convergence import (
+from erfscope.measure.sample import make_sample
+from erfscope.measure.sampling_error import (
     arm_error,
     check,
     has_converged,
@@ -17,7 +18,6 @@ from erfscope.measure.convergence import (
     next_check,
     width_of_detail,
 )
-from erfscope.measure.sample import make_sample
 from erfscope.measure.star import measure_star
 from erfscope.records.convergence import Convergence, ErrorCheck
 from erfscope.records.star import Ring, StarMeasurement

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from simulated_maps import clipped_sums
 
+from erfscope.measure.boxes import squares_about
 from erfscope.measure.extent import measure_extent
-from erfscope.measure.squares import squares_about
 
 THRESHOLDS = {"0.2": 0.2, "0.3": 0.3, "0.5": 0.5, "0.99": 0.99}
 

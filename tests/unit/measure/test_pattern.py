@@ -28,7 +28,7 @@ def verdict(variance, *, images=64, seed=0):
         ErfMap(
             erf=groups.sum(0),
             unit=Unit(112, 112),
-            origin=CENTER,
+            projected_center=CENTER,
             formula="paper",
             target="logits",
             images=images,

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from simulated_maps import Blob, clipped_sums, star_variance
 
-from erfscope.measure.gaussian.fit import fit_gaussian, gaussian_residual
+from erfscope.measure.gaussian.gaussian_fit import fit_gaussian, gaussian_residual
 from erfscope.measure.star import measure_star
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.unit import Unit
-from erfscope.report.scene import Findings
+from erfscope.report.map_view import Findings
 
 SIZE, CENTER, DISTANCES = (161, 201), (80.0, 100.0), (24, 48, 64)
 

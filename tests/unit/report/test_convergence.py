@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from erfscope.records.convergence import ErrorCheck
-from erfscope.report.convergence import draw_convergence, say_images
+from erfscope.report.convergence_figure import draw_convergence, say_images
 from erfscope.report.tables import convergence_table
 
 LAST = ErrorCheck(64, 0.02, 0.01, "star", 3, 20.0, 400.0, 2.5)

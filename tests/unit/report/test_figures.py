@@ -8,8 +8,8 @@ import pytest
 from erfscope.errors import MapError
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.unit import Unit
-from erfscope.report.figures import draw_map, draw_panels, save_figure
-from erfscope.report.scene import SHOWABLE, Findings
+from erfscope.report.map_figure import draw_map, draw_panels, save_figure
+from erfscope.report.map_view import SHOWABLE, Findings
 
 
 def by_gid(axes, gid):
@@ -113,7 +113,7 @@ def test_nothing_is_cut_off(shape):
 
 def test_names_with_dollars_and_backslashes_are_no_formula(star_map, tmp_path):
     erf = ErfMap(
-        star_map.erf, star_map.unit, star_map.origin, "paper", "logits", 16,
+        star_map.erf, star_map.unit, star_map.projected_center, "paper", "logits", 16,
         provenance={"network": {"name": r"$\frac{net$"}, "dataset": {"name": "$x$"}},
     )  # fmt: skip
     figure = draw_map(erf)

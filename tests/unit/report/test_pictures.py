@@ -7,7 +7,7 @@ import pytest
 
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.unit import Unit
-from erfscope.report.figures import draw_panels
+from erfscope.report.map_figure import draw_panels
 from erfscope.report.pictures import block_means, hover_values, inline
 
 

@@ -14,7 +14,7 @@ import erfscope
 from erfscope.checkpoints.load import load_model
 from erfscope.datasets import SkippedImage
 from erfscope.errors import ScoreError
-from erfscope.records.network import ModelOrigin, TrainingFacts, WeightsReport
+from erfscope.records.model_info import ModelInfo, TrainingFacts, WeightsReport
 from erfscope.records.scores import Scores
 from erfscope.scores.boundaries import boundary_distance, keep_band
 from erfscope.scores.confusion import confusion_matrix
@@ -221,14 +221,14 @@ def test_a_window_needs_the_mode_and_comes_from_the_checkpoint(voc, net):
     with pytest.raises(ScoreError, match="give --crop"):
         erfscope.evaluate(net, dataset, mode="slide")
     facts = TrainingFacts(crop_size=(24, 30), classes=dataset.classes)
-    net.origin = ModelOrigin("small", {}, WeightsReport("w.pth"), training=facts)
+    net.info = ModelInfo("small", {}, WeightsReport("w.pth"), training=facts)
     found = erfscope.evaluate(net, dataset, mode="slide", workers=0)
     assert (found.inference["crop"], found.inference["stride"]) == ([24, 30], [16, 20])
     assert found.inference_label == "windows of 24×30 px every 16×20 px"
 
 
 def flags(voc, net, weights, facts=None):
-    net.origin = ModelOrigin("small", {}, weights, training=facts or TrainingFacts())
+    net.info = ModelInfo("small", {}, weights, training=facts or TrainingFacts())
     dataset = erfscope.open_dataset("voc2012", root=voc, images=2)
     return " | ".join(erfscope.evaluate(net, dataset, workers=0).flags)
 

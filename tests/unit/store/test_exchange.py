@@ -19,7 +19,7 @@ def array():
 def test_an_array_becomes_a_map(array, tmp_path):
     erf = map_from_array(array)
     assert (erf.unit.y, erf.unit.x) == (3, 4)
-    assert erf.origin == (3.0, 4.0)
+    assert erf.projected_center == (3.0, 4.0)
     assert erf.replicates is None
     assert erf.images is None
     erf = map_from_array(array.astype(np.float32), (0, 8))

@@ -9,13 +9,13 @@ from threading import Event, Thread
 import pytest
 
 from erfscope.errors import MapError
-from erfscope.store import lock
-from erfscope.store.lock import holder, locked
+from erfscope.system import file_lock as lock
+from erfscope.system.file_lock import holder, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from erfscope.store.lock import locked
+from erfscope.system.file_lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

@@ -45,8 +45,10 @@ def test_xarray_opens_the_root(small_map, map_file, engine):
     with xarray.open_dataset(map_file, engine=engine) as data:
         assert data["erf"].dims == ("y", "x")
         assert data["replicates"].dims == ("g", "y", "x")
-        assert set(data.data_vars) == {"erf", "signed", "square", "replicates"}
-        assert float(data["erf"].sel(y=0, x=0)) == small_map.erf[16, 20]  # the unit is the axes' origin
+        assert set(data.data_vars) == {"erf", "gradient_sum", "gradient_square_sum", "replicates"}
+        assert (
+            float(data["erf"].sel(y=0, x=0)) == small_map.erf[16, 20]
+        )  # the unit is the axes' projected_center
         assert data.attrs["images"] == 20
 
 
@@ -62,7 +64,7 @@ def test_layout_for_h5web_and_silx(map_file):
             assert plot[axis].shape == (size,)
         assert json.loads(plot.attrs["SILX_style"])["signal_scale_type"] == "log"
         assert file["replicates"].dtype == np.float32
-        for name in ("erf", "signed", "square", "replicates"):
+        for name in ("erf", "gradient_sum", "gradient_square_sum", "replicates"):
             assert all(len(dimension) == 1 for dimension in file[name].dims)
         assert all(isinstance(item, (h5py.Dataset, h5py.Group)) for item in file.values())
 
@@ -129,9 +131,9 @@ def test_the_expected_size_is_that_of_an_unfinished_map(small_map, tmp_path):
 
 def test_how_far_a_map_is_can_be_read_alone(small_map, tmp_path):
     assert read_progress(tmp_path / "none.h5") is None
-    replace(small_map, listed=50, shard=Shard(1, 3), finished=False).save(tmp_path / "part.h5")
+    replace(small_map, images_total=50, shard=Shard(1, 3), finished=False).save(tmp_path / "part.h5")
     found = read_progress(tmp_path / "part.h5")
-    assert (found.done, found.skipped, found.listed, found.finished) == (20, 0, 50, False)
+    assert (found.done, found.skipped, found.images_total, found.finished) == (20, 0, 50, False)
     assert (found.shard, found.total) == (Shard(1, 3), 17)
 
 
@@ -217,7 +219,7 @@ def test_foreign_and_newer_hdf5(tmp_path, map_file):
         erfscope.load_erf(tmp_path / "foreign.h5")
     with h5py.File(map_file, "a") as file:
         file.attrs["schema_version"] = 99
-    with pytest.raises(MapError, match="newer than 1; update erfscope"):
+    with pytest.raises(MapError, match="newer than 2; update erfscope"):
         erfscope.load_erf(map_file)
 
 

@@ -13,7 +13,7 @@ from erfscope.errors import ComputeError, MapError
 from erfscope.store.merge import merge_files
 
 SIZE, IMAGES = (21, 26), 23
-ARRAYS = ("erf", "signed", "square", "replicates")
+ARRAYS = ("erf", "gradient_sum", "gradient_square_sum", "replicates")
 
 
 def compute(shard=(0, 1), images=None, **options):
@@ -41,7 +41,7 @@ def assert_same(merged, whole):
     assert [replace(record, mass=None) for record in merged.records] == [
         replace(record, mass=None) for record in whole.records
     ]
-    assert (merged.images, merged.listed, merged.shard, merged.finished) == (
+    assert (merged.images, merged.images_total, merged.shard, merged.finished) == (
         IMAGES,
         IMAGES,
         whole.shard,
@@ -51,7 +51,7 @@ def assert_same(merged, whole):
 
 def test_a_shard_takes_every_nth_image_and_reaches_all_groups(shards, whole):
     for index, shard in enumerate(shards):
-        assert [record.place for record in shard.records] == list(range(index, IMAGES, 4))
+        assert [record.index for record in shard.records] == list(range(index, IMAGES, 4))
         assert [record.group for record in shard.records] == [r.group for r in whole.records[index::4]]
         assert shard.replicates.dtype == np.float64
         assert "merge all shards" in shard.flags[0]
@@ -119,7 +119,7 @@ def test_overlap_is_refused(shards, whole):
     [
         ({"formula": "luo2016"}, "formula paper, not luo2016|formula luo2016, not paper"),
         ({"target": 1}, "target"),
-        ({"at": (3, 3)}, "unit"),
+        ({"unit": (3, 3)}, "unit"),
         ({"seed": 1}, "seed"),
         ({"replicates": 8}, "replicates 16, not 8"),
         ({"precision": "float64"}, "precision float32, not float64"),

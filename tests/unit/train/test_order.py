@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from erfscope.train.crops.order import Order, Share, step_seed
+from erfscope.train.crops.crop_order import Order, Share, step_seed
 
 ORDER = Order(tuple(range(10, 17)), seed=3)
 

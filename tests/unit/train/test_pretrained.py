@@ -9,7 +9,7 @@ from erfscope.errors import CheckpointError, TrainError
 from erfscope.train.assemble import open_subject
 from erfscope.train.network.pretrained import load_pretrained
 from erfscope.zoo.build import build_network
-from erfscope.zoo.catalog.table import describe_network
+from erfscope.zoo.catalog.entries import describe_network
 
 
 def network(seed=0, **options):

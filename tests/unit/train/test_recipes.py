@@ -9,7 +9,7 @@ from erfscope.datasets import LAYOUTS
 from erfscope.errors import TrainError
 from erfscope.theory import recommend_rate
 from erfscope.train.recipes.fields import build, plain
-from erfscope.train.recipes.reading import (
+from erfscope.train.recipes.load_recipe import (
     list_recipes,
     load_recipe,
     parse_setting,
@@ -19,7 +19,7 @@ from erfscope.train.recipes.reading import (
 )
 from erfscope.train.recipes.recipe import Recipe
 from erfscope.zoo.build import build_skeleton
-from erfscope.zoo.catalog.table import describe_network
+from erfscope.zoo.catalog.entries import describe_network
 
 
 @pytest.mark.parametrize("name", recipe_names())

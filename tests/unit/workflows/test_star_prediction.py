@@ -11,7 +11,7 @@ from erfscope.records.star import StarMeasurement
 from erfscope.records.unit import Unit
 from erfscope.store.write import write_map
 from erfscope.workflows.measurements import STAR_RESIDUALS, fit_gaussian
-from erfscope.workflows.star_prediction import hold_against, measure_star_file
+from erfscope.workflows.star_prediction import compare_to_prediction, measure_star_file
 
 PREDICTED = {"pattern": "star", "center_to_center_px": 96.0, "read_stride": 8.0, "rates": [2, 4, 6]}
 
@@ -23,7 +23,7 @@ def star_map():
     return ErfMap(
         erf=groups.sum(0),
         unit=Unit(80, 80),
-        origin=(80.0, 80.0),
+        projected_center=(80.0, 80.0),
         formula="paper",
         target="logits",
         images=32,
@@ -62,12 +62,12 @@ def test_a_wrong_prediction_changes_no_measured_number(tmp_path, star_map, facto
 
 
 def test_without_a_prediction_or_a_star():
-    nothing = hold_against(StarMeasurement("none", (0.0, 0.0)), {}, 80.5)
+    nothing = compare_to_prediction(StarMeasurement("none", (0.0, 0.0)), {}, 80.5)
     assert nothing["predicted_rings"] == []
     assert nothing["prediction_flags"] == []
     lists = {"predicted_rings", "prediction_flags"}
     assert {value for key, value in nothing.items() if key not in lists} == {None}
-    unseen = hold_against(StarMeasurement("none", (0.0, 0.0)), PREDICTED, 80.5)
+    unseen = compare_to_prediction(StarMeasurement("none", (0.0, 0.0)), PREDICTED, 80.5)
     assert unseen["relative_error"] is None
     assert [ring["measured_distance_px"] for ring in unseen["predicted_rings"]] == [None] * 3
 

@@ -11,12 +11,12 @@ from erfscope.errors import NetworkError, TrainError
 from erfscope.records.sweep import SweepRun
 from erfscope.report.sweep_figures import draw_center_to_center, draw_miou, draw_training
 from erfscope.report.sweep_page import render_sweep, sentences
-from erfscope.workflows.sweep.files import RESULTS, TABLE, keep_plan, write_results
-from erfscope.workflows.sweep.plan import planned_runs, read_plan
-from erfscope.workflows.sweep.table import agreement, make_rows, untrained_agreement
+from erfscope.workflows.sweep.sweep_files import RESULTS, TABLE, keep_plan, write_results
+from erfscope.workflows.sweep.sweep_plan import planned_runs, read_plan
+from erfscope.workflows.sweep.sweep_table import agreement, make_rows, untrained_agreement
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "sweeps").glob("*.toml"))
-ASKED = {"data": "synthetic-leaves", "rates_base": (2, 3)}
+ASKED = {"data": "synthetic-leaves", "base_rates": (2, 3)}
 
 
 def star(distance, predicted, *, fits=True, stderr=0.5):
@@ -61,14 +61,14 @@ def test_every_rate_stride_and_seed_is_planned():
 
 
 def test_rates_grow_as_the_networks_own():
-    plan = read_plan(None, ASKED | {"model": "deeplabv2", "rates_base": (5,)})
+    plan = read_plan(None, ASKED | {"model": "deeplabv2", "base_rates": (5,)})
     assert next(planned_runs(plan)).recipe.network.rates == (5, 10, 15, 20)
 
 
 def test_a_plan_in_a_file(tmp_path):
     file = tmp_path / "plan.toml"
     file.write_text(
-        'recipe = "synthetic-leaves"\nrates_base = [3]\nseeds = 3\nimages = 8\n[set.optimizer]\nlr = 0.5\n'
+        'recipe = "synthetic-leaves"\nbase_rates = [3]\nseeds = 3\nimages = 8\n[set.optimizer]\nlr = 0.5\n'
     )
     plan = read_plan(file, {"seeds": 2, "iterations": None})
     assert (plan.base_rates, plan.seeds) == ((3,), 2)
@@ -88,8 +88,8 @@ def test_plans_among_the_examples(file):
         (ASKED | {"data": "folder"}, "no recipe is named"),
         (ASKED | {"model": "fcn"}, "fcn has no atrous rates"),
         (ASKED | {"baseline": "deeplabv3plus"}, "has atrous rates itself"),
-        (ASKED | {"rates_base": "3"}, "expected a list of whole numbers"),
-        (ASKED | {"rates_base": (0,)}, "expected a whole number, at least 1"),
+        (ASKED | {"base_rates": "3"}, "expected a list of whole numbers"),
+        (ASKED | {"base_rates": (0,)}, "expected a whole number, at least 1"),
     ],
 )
 def test_what_can_not_be_planned(asked, told):
@@ -193,7 +193,7 @@ def test_before_and_after_training():
     sides, shares = draw_training(rows).axes
     assert [line.get_ydata().tolist() for line in sides.lines] == [[90.0], [100.0]]
     assert [line.get_ydata().tolist() for line in shares.lines] == [[30.0], [30.0]]
-    document = {"origin": "here", "flags": [], "agreement": {"trained": agreement(rows).summary()}}
+    document = {"info": "here", "flags": [], "agreement": {"trained": agreement(rows).summary()}}
     page = render_sweep(
         document, rows, [draw(rows) for draw in (draw_center_to_center, draw_miou, draw_training)]
     )
@@ -213,7 +213,7 @@ def test_sentences_count_in_standard_errors():
 
 def test_files_of_a_sweep(tmp_path):
     document = {
-        "origin": "here & there",
+        "info": "here & there",
         "flags": ["1 of 8"],
         "results": [row.summary() for row in ROWS],
         "agreement": {"trained": agreement(ROWS).summary(), "untrained": None},

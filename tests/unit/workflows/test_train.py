@@ -20,9 +20,9 @@ from erfscope.checkpoints.fitting.matching import comparable
 from erfscope.errors import DatasetError, NetworkError, TrainError
 from erfscope.train.recipes.fields import build, plain
 from erfscope.train.recipes.recipe import Recipe
-from erfscope.train.state import Progress
-from erfscope.train.step import Stepper
-from erfscope.workflows.train import train
+from erfscope.train.train_state import Progress
+from erfscope.train.trainer import Stepper
+from erfscope.workflows.train_network import train
 
 EVERYTHING = {
     "network": {"auxiliary_weight": 0.4, "auxiliary_map": 1, "dropout": 0.2},
@@ -37,7 +37,7 @@ EVERYTHING = {
 def one_core():
     """Small layers on two threads mostly wait for each other where the cores are shared."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("erfscope.engine.device.available_cores", lambda: 1)
+        patch.setattr("erfscope.system.devices.available_cores", lambda: 1)
         yield
 
 
@@ -148,8 +148,8 @@ def test_weights_load_back_with_the_same_logits(done):
     plan, out, document, _ = done
     images = torch.randn(2, 3, 49, 49, generator=torch.Generator().manual_seed(0))
     model = erfscope.load_model(str(out / "last.safetensors"))
-    assert model.origin.format == "erfscope training run"
-    assert model.origin.weights.missing == model.origin.weights.unexpected == ()
+    assert model.info.format == "erfscope training run"
+    assert model.info.weights.missing == model.info.weights.unexpected == ()
     averaged = state(out)["model_ema"]
     assert_same(comparable(model.state_dict()), comparable(averaged))
     with torch.no_grad():
@@ -158,7 +158,7 @@ def test_weights_load_back_with_the_same_logits(done):
         assert not torch.equal(
             erfscope.load_model("lraspp", backbone="mobilenet-v3-small", num_classes=5)(images), first
         )
-    training = model.origin.training
+    training = model.info.training
     assert training.crop_size == (49, 49)
     assert training.classes == ("disk", "ellipse", "rectangle", "triangle", "background")
     assert (training.mean, training.std) == (plan.data.mean, plan.data.std)

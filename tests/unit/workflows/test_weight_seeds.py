@@ -41,13 +41,13 @@ def test_spread_is_that_of_the_draws(tmp_path):
 def test_draws_have_other_weights_and_the_same_images(tmp_path):
     model = erfscope.load_model("fcn", backbone="resnet18", num_classes=3, seed=5)
     images = erfscope.open_dataset("synthetic-leaves", images=2, size=(65, 73), seed=9)
-    own = erfscope.compute_erf(model, images, at=(30, 41), replicates=0, target="margin", seed=4)
+    own = erfscope.compute_erf(model, images, unit=(30, 41), replicates=0, target="margin", seed=4)
     write_map(own, tmp_path / "erf.h5", overwrite=False)
     assert measure_over_weights(tmp_path / "erf.h5", 1, silent)["mean_px"] is None  # an FCN has no star
     beside = tmp_path / "erf.seed6.h5"
     drawn = erfscope.load_erf(beside)
     again = erfscope.load_model("fcn", backbone="resnet18", num_classes=3, seed=6)
-    expected = erfscope.compute_erf(again, images, at=(30, 41), replicates=0, target="margin")
+    expected = erfscope.compute_erf(again, images, unit=(30, 41), replicates=0, target="margin")
     np.testing.assert_allclose(drawn.erf, expected.erf, rtol=1e-6, atol=expected.erf.max() * 1e-6)
     assert drawn.provenance["seed"] == 4
     assert drawn.weights_label == "random weights (seed 6)"

@@ -10,8 +10,8 @@ import erfscope
 from erfscope.errors import NetworkError
 from erfscope.zoo.backbones import resnet
 from erfscope.zoo.build import build_network, build_skeleton
-from erfscope.zoo.catalog.backbones import BACKBONES, name_backbone
-from erfscope.zoo.catalog.table import (
+from erfscope.zoo.catalog.backbone_catalog import BACKBONES, name_backbone
+from erfscope.zoo.catalog.entries import (
     CATALOG,
     describe_network,
     list_networks,

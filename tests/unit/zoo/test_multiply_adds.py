@@ -8,7 +8,7 @@ from torch import nn
 
 from erfscope.zoo.adjust import with_classes
 from erfscope.zoo.build import build_skeleton
-from erfscope.zoo.catalog.table import count_multiply_adds, describe_network
+from erfscope.zoo.catalog.entries import count_multiply_adds, describe_network
 
 SIDE, CLASSES = 513, 21
 

@@ -1,5 +1,5 @@
 """`package.module:function`: a network of the user's own code."""
 
-from erfscope.checkpoints.formats.factory.read import read
+from erfscope.checkpoints.formats.factory.factory_reader import read
 
 __all__ = ["read"]

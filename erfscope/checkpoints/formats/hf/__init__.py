@@ -1,5 +1,5 @@
 """Networks of transformers, as its `save_pretrained` writes them."""
 
-from erfscope.checkpoints.formats.hf.read import read, read_described
+from erfscope.checkpoints.formats.hf.hf_reader import read, read_described
 
 __all__ = ["read", "read_described"]

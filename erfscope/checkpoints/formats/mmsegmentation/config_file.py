@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from erfscope.checkpoints.files.plain import NotPlainError, plain_copy
+from erfscope.checkpoints.files.plain_data import NotPlainError, plain_copy
 from erfscope.checkpoints.formats.mmsegmentation.config_calls import inherited
 from erfscope.checkpoints.formats.mmsegmentation.config_text import (
     BASE,

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import MutableMapping
 from typing import Any
 
-from erfscope.checkpoints.files.plain import NotPlainError, plain_copy
+from erfscope.checkpoints.files.plain_data import NotPlainError, plain_copy
 from erfscope.checkpoints.formats.mmsegmentation.config_values import WRONG, ConfigValues, refusal
 from erfscope.errors import CheckpointError
 

@@ -1,5 +1,5 @@
 """TorchScript archives."""
 
-from erfscope.checkpoints.formats.torchscript.read import read
+from erfscope.checkpoints.formats.torchscript.torchscript_reader import read
 
 __all__ = ["read"]

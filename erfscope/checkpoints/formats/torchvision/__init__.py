@@ -1,5 +1,5 @@
 """torchvision's segmentation networks."""
 
-from erfscope.checkpoints.formats.torchvision.read import read
+from erfscope.checkpoints.formats.torchvision.torchvision_reader import read
 
 __all__ = ["read"]

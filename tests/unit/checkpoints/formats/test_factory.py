@@ -72,10 +72,10 @@ def test_a_network(mine, capsys):
     model = erfscope.load_model("networks.small:build", num_classes=5)
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "building\n")  # stdout is kept for --json
-    origin = model.origin
-    assert (origin.name, origin.format) == ("networks.small:build", "module:function")
-    assert origin.options == {"num_classes": 5}
-    assert (origin.weights.source, origin.weights.seed) == ("as given", 0)
+    info = model.info
+    assert (info.name, info.format) == ("networks.small:build", "module:function")
+    assert info.options == {"num_classes": 5}
+    assert (info.weights.source, info.weights.seed) == ("as given", 0)
     assert model(torch.zeros(1, 3, 33, 41)).shape == (1, 5, 33, 41)
     bare = model.network
     erf, expected = (erfscope.compute_erf(each, noise_images(1, (33, 41))) for each in (model, bare))
@@ -84,11 +84,11 @@ def test_a_network(mine, capsys):
 
 def test_a_network_and_its_preprocessing(mine):
     model = erfscope.load_model("networks.small:described")
-    training = model.origin.training
+    training = model.info.training
     assert (training.mean, training.std) == ((0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
     assert (training.channel_order, training.crop_size) == ("bgr", (48, 64))
     assert training.classes == ("road", "sky", "car")
-    assert model.origin.options == {"num_classes": 3}
+    assert model.info.options == {"num_classes": 3}
 
 
 def weights(spec, **options):
@@ -117,7 +117,7 @@ def test_weights_of_a_file(mine):
     save_file(state, "w.safetensors")
     model = erfscope.load_model("networks.small:build", checkpoint="w.safetensors")
     assert torch.equal(model.network.convolution.weight, state["net.convolution.weight"])
-    assert (model.origin.weights.source, len(model.origin.weights.matched)) == ("w.safetensors", 2)
+    assert (model.info.weights.source, len(model.info.weights.matched)) == ("w.safetensors", 2)
     with pytest.raises(CheckpointError, match="doesn't fit the network that networks.small:build describes"):
         erfscope.load_model("networks.small:build", checkpoint="w.safetensors", num_classes=4)
 

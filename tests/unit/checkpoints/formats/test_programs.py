@@ -78,12 +78,12 @@ def test_the_map_is_that_of_the_network(way, network, expected, tmp_path):
     path = tmp_path / f"w{suffix}"
     write(network, path)
     loaded = erfscope.load_model(str(path), trust=True)
-    origin = loaded.origin
-    assert (origin.format, origin.name) == (form, name)
-    assert (origin.weights.source, len(origin.weights.sha256)) == (str(path), 64)
-    assert len(origin.weights.matched) == (0 if way == "frozen script" else 10)
-    assert (origin.weights.missing, origin.weights.unexpected) == ((), ())
-    assert origin.options.get("num_classes", 4) == 4
+    info = loaded.info
+    assert (info.format, info.name) == (form, name)
+    assert (info.weights.source, len(info.weights.sha256)) == (str(path), 64)
+    assert len(info.weights.matched) == (0 if way == "frozen script" else 10)
+    assert (info.weights.missing, info.weights.unexpected) == ((), ())
+    assert info.options.get("num_classes", 4) == 4
     assert not loaded.training
     image = torch.stack(noise_images(1, SIZE))
     with torch.no_grad():
@@ -124,7 +124,7 @@ def test_what_may_run_code_needs_trust(way, told, network, tmp_path):
 def test_a_program_of_one_size_says_which(network, tmp_path):
     fixed(network, tmp_path / "w.pt2")
     loaded = erfscope.load_model(str(tmp_path / "w.pt2"), trust=True)
-    assert loaded.origin.training.crop_size == SIZE
+    assert loaded.info.training.crop_size == SIZE
     with pytest.raises(
         ComputeError, match=r"exported for images of 33×41 px in batches of 1, not for 49×65 in"
     ):
@@ -227,7 +227,7 @@ def test_suspicious_code_runs_only_with_trust(network, tmp_path, monkeypatch):
 
 def test_sound_code_is_not_suspicious(network, tmp_path):
     """Among them dicts, lists, loops, and the operators that scripts of segmentation networks have."""
-    from erfscope.checkpoints.formats.torchscript.code import find_suspicious, loops_while
+    from erfscope.checkpoints.formats.torchscript.code_scan import find_suspicious, loops_while
 
     for name in ("fcn", "unet", "lraspp"):
         options = {"backbone": {"fcn": "resnet18", "lraspp": "mobilenet-v3-small"}.get(name)}

@@ -8,7 +8,7 @@ import torch
 import erfscope
 from erfscope.errors import CheckpointError
 from erfscope.zoo.build import build_network
-from erfscope.zoo.catalog.table import describe_network
+from erfscope.zoo.catalog.entries import describe_network
 
 
 @pytest.fixture(autouse=True)
@@ -30,12 +30,12 @@ def test_every_tensor_matches(network, tmp_path):
     name, theirs = network
     auxiliary = {"aux_classifier.0.weight": torch.zeros(2, 2, 1, 1)}
     ours = erfscope.load_model(save(tmp_path / "w.pth", {**theirs.state_dict(), **auxiliary}))
-    origin = ours.origin
-    assert (origin.name, origin.format) == (name, "torchvision state dict")
-    assert origin.recognized_by == f"all its tensors, which are those of {name} on resnet50"
-    assert origin.options["num_classes"] == 4
-    assert (origin.weights.missing, origin.weights.unexpected, origin.weights.left_out) == ((), (), 1)
-    assert origin.trained_with == {}
+    info = ours.info
+    assert (info.name, info.format) == (name, "torchvision state dict")
+    assert info.detected_by == f"all its tensors, which are those of {name} on resnet50"
+    assert info.options["num_classes"] == 4
+    assert (info.weights.missing, info.weights.unexpected, info.weights.left_out) == ((), (), 1)
+    assert info.trained_settings == {}
     for key, tensor in theirs.state_dict().items():
         assert torch.equal(ours.state_dict()[key], tensor), key
 
@@ -45,8 +45,8 @@ def test_within_a_training_module(network, tmp_path):
     state = {f"net.{key}": tensor for key, tensor in theirs.state_dict().items()} | {
         "loss.weight": torch.ones(4)
     }
-    origin = erfscope.load_model(save(tmp_path / "w.ckpt", {"state_dict": state})).origin
-    assert (origin.name, origin.options["num_classes"], origin.weights.missing) == (name, 4, ())
+    info = erfscope.load_model(save(tmp_path / "w.ckpt", {"state_dict": state})).info
+    assert (info.name, info.options["num_classes"], info.weights.missing) == (name, 4, ())
 
 
 @pytest.mark.parametrize("change", ["missing", "extra", "reshaped"])
@@ -66,9 +66,9 @@ def test_all_but_one_tensor_are_not_enough(change, network, tmp_path):
 def test_stride_and_rates_can_be_changed(tmp_path):
     theirs = build_network(describe_network("torchvision-deeplabv3", num_classes=4))
     path = save(tmp_path / "w.pth", theirs.state_dict())
-    origin = erfscope.load_model(path, output_stride=16).origin
-    assert (origin.options["output_stride"], origin.options["rates"]) == (16, [6, 12, 18])
-    assert origin.trained_with == {"output_stride": 8, "rates": [12, 24, 36]}
+    info = erfscope.load_model(path, output_stride=16).info
+    assert (info.options["output_stride"], info.options["rates"]) == (16, [6, 12, 18])
+    assert info.trained_settings == {"output_stride": 8, "rates": [12, 24, 36]}
     with pytest.raises(
         CheckpointError, match="--backbone can't be changed: the weights are those of torchvision-"
     ):

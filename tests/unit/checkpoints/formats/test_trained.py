@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import save_file
 
 import erfscope
-from erfscope.checkpoints.formats.trained import KEY
+from erfscope.checkpoints.formats.trained_reader import KEY
 from erfscope.errors import CheckpointError, NetworkError
 from erfscope.zoo.build import build_network
-from erfscope.zoo.catalog.table import describe_network
+from erfscope.zoo.catalog.entries import describe_network
 
 DESCRIPTION = describe_network(
     "deeplabv3", backbone="resnet18", num_classes=3, rates=[2, 4, 6], align_corners=True
@@ -45,25 +45,25 @@ def test_the_network_comes_back(trained, tmp_path):
     image = torch.randn(1, 3, 65, 97)
     with torch.no_grad():
         assert torch.equal(model(image), trained(image))
-    origin = model.origin
-    assert (origin.name, origin.format) == ("deeplabv3", "erfscope training run")
-    assert origin.parts == DESCRIPTION.summary()
-    assert origin.options == {
+    info = model.info
+    assert (info.name, info.format) == ("deeplabv3", "erfscope training run")
+    assert info.parts == DESCRIPTION.summary()
+    assert info.options == {
         "backbone": "resnet18", "output_stride": 8, "rates": [2, 4, 6], "num_classes": 3,
         "align_corners": True,
     }  # fmt: skip
-    told = origin.training
+    told = info.training
     assert (told.classes, told.crop_size) == (("a", "b", "c"), (65, 97))
     assert (told.mean, told.std) == ((0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
     assert told.hyper_parameters == {"run": {"seed": 3}}
-    assert origin.trained_with == {}
+    assert info.trained_settings == {}
 
 
 def test_stride_and_rates_can_be_changed(trained, tmp_path):
     path = save(tmp_path / "w.safetensors", trained, header())
     model = erfscope.load_model(path, output_stride=16)
     assert model.rates == (1, 2, 3)
-    assert model.origin.trained_with == {"output_stride": 8, "rates": [2, 4, 6]}
+    assert model.info.trained_settings == {"output_stride": 8, "rates": [2, 4, 6]}
     assert erfscope.load_model(path, rates=(5, 6, 7)).rates == (5, 6, 7)
     for options in ({"backbone": "resnet50"}, {"num_classes": 4}):
         with pytest.raises(CheckpointError, match="only output_stride, rates, align_corners can be changed"):
@@ -73,8 +73,8 @@ def test_stride_and_rates_can_be_changed(trained, tmp_path):
 def test_as_the_checkpoint_of_a_named_network(trained, tmp_path):
     path = save(tmp_path / "w.safetensors", trained, header())
     model = erfscope.load_model("deeplabv3", backbone="resnet18", checkpoint=path)
-    assert model.origin.options["num_classes"] == 3
-    assert model.origin.weights.missing == ()
+    assert model.info.options["num_classes"] == 3
+    assert model.info.weights.missing == ()
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,6 @@ def test_a_header_of_a_huge_network_takes_no_memory(trained, tmp_path):
 
 def test_facts_that_are_none_are_left_out(trained, tmp_path):
     told = header(classes=[1, 2], mean=[0.5], crop_size="large", recipe=[])
-    training = erfscope.load_model(save(tmp_path / "w.safetensors", trained, told)).origin.training
+    training = erfscope.load_model(save(tmp_path / "w.safetensors", trained, told)).info.training
     assert (training.classes, training.mean, training.std, training.crop_size) == ((), None, None, None)
     assert training.hyper_parameters == {}

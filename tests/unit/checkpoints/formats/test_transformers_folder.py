@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from erfscope.checkpoints.formats.hf.facts import read_facts
-from erfscope.checkpoints.formats.hf.folder import find_weights, read_weights
+from erfscope.checkpoints.formats.hf.hf_folder import find_weights, read_weights
+from erfscope.checkpoints.formats.hf.hf_preprocessing import read_facts
 from erfscope.errors import CheckpointError
 
 LABELS = {0: "road", 1: "sky"}

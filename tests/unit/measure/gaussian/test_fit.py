@@ -7,7 +7,7 @@ import pytest
 from lmfit.models import Gaussian2dModel
 
 from erfscope.errors import MapError
-from erfscope.measure.gaussian.fit import fit_gaussian, gaussian_residual
+from erfscope.measure.gaussian.gaussian_fit import fit_gaussian, gaussian_residual
 from erfscope.measure.gaussian.surface import Gaussian, surface
 
 TRUTH = Gaussian(x0=100.3, y0=118.6, sigma_x=30.0, sigma_y=21.0, theta=0.0, amplitude=4.0, offset=0.5)

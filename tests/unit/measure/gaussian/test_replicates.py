@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from erfscope.measure.gaussian.asymmetry import judge_asymmetry
-from erfscope.measure.gaussian.choice import Measured, choose
-from erfscope.measure.gaussian.fit import fit_gaussian
+from erfscope.measure.gaussian.gaussian_fit import fit_gaussian
 from erfscope.measure.gaussian.least_squares import Fitted, Protocol
+from erfscope.measure.gaussian.shape_choice import Measured, choose
 from erfscope.measure.gaussian.surface import Gaussian, surface
 from erfscope.measure.jackknife import student_factor
 

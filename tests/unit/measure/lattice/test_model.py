@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from erfscope.measure.lattice.cells import cut_cells
-from erfscope.measure.lattice.fit import LatticeFitter, Region
-from erfscope.measure.lattice.search import fold
+from erfscope.measure.lattice.lattice_fit import LatticeFitter, Region
+from erfscope.measure.lattice.ring_search import fold
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from erfscope.checkpoints.formats.mmsegmentation.config_text import parse_config
-from erfscope.checkpoints.formats.mmsegmentation.facts import read_facts
-from erfscope.records.network import TrainingFacts
+from erfscope.checkpoints.formats.mmsegmentation.config_training import read_facts
+from erfscope.records.model_info import TrainingFacts
 
 NEW = """
 crop_size = (512, 1024)

@@ -20,35 +20,35 @@ def test_the_file_says_what_it_is(network, key, prefix, tmp_path):
     model = erfscope.load_model(str(path))
     image = torch.randn(1, 3, 50, 71)
     assert torch.equal(model(image), network(image))
-    origin = model.origin
-    assert origin.name == "deeplabv3"
-    assert origin.options == {
+    info = model.info
+    assert info.name == "deeplabv3"
+    assert info.options == {
         "backbone": "resnet18-v1c",
         "output_stride": 16,
         "rates": [6, 12, 18],
         "num_classes": 3,
         "align_corners": True,
     }
-    assert (origin.weights.missing, origin.weights.unexpected, origin.weights.left_out) == ((), (), 1)
-    assert origin.training.classes == ("road", "car", "sky")
-    assert origin.training.crop_size == (64, 96)
-    assert origin.training.mean == pytest.approx((0.485, 0.456, 0.406))
-    assert origin.trained_with == {}
+    assert (info.weights.missing, info.weights.unexpected, info.weights.left_out) == ((), (), 1)
+    assert info.training.classes == ("road", "car", "sky")
+    assert info.training.crop_size == (64, 96)
+    assert info.training.mean == pytest.approx((0.485, 0.456, 0.406))
+    assert info.trained_settings == {}
 
 
 def test_another_output_stride_keeps_the_rates_in_pixels(network, tmp_path):
     """As the DeepLab papers evaluate: trained at 16, run at 8 with twice the rates."""
     path = str(write(tmp_path / "w.pth", network))
     model = erfscope.load_model(path, output_stride=8)
-    assert (model.origin.options["output_stride"], model.origin.options["rates"]) == (8, [12, 24, 36])
-    assert model.origin.trained_with == {"output_stride": 16, "rates": [6, 12, 18]}
+    assert (model.info.options["output_stride"], model.info.options["rates"]) == (8, [12, 24, 36])
+    assert model.info.trained_settings == {"output_stride": 16, "rates": [6, 12, 18]}
     assert model.backbone(torch.zeros(1, 3, 64, 64))[-1].shape[-1] == 8
     both = erfscope.load_model(path, output_stride=8, rates=(3, 6, 9))
-    assert both.origin.options["rates"] == [3, 6, 9]
+    assert both.info.options["rates"] == [3, 6, 9]
     alone = erfscope.load_model(path, rates=(1, 2, 3), align_corners=False)
-    assert alone.origin.trained_with == {"rates": [6, 12, 18], "align_corners": True}
+    assert alone.info.trained_settings == {"rates": [6, 12, 18], "align_corners": True}
     erf = erfscope.compute_erf(model, [torch.randn(3, 65, 65)])
-    assert erf.provenance["network"]["trained_with"]["output_stride"] == 16
+    assert erf.provenance["network"]["trained_settings"]["output_stride"] == 16
     assert erf.provenance["prediction"]["rates"] == (12, 24, 36)
 
 
@@ -74,7 +74,7 @@ def test_a_config_beside_the_file(network, tmp_path):
     with pytest.raises(CheckpointError, match="give its config by --config"):
         erfscope.load_model(str(path))
     model = erfscope.load_model(str(path), config=child)
-    assert model.origin.options["align_corners"] is False
+    assert model.info.options["align_corners"] is False
     with pytest.raises(CheckpointError, match="--config has no meaning here: it describes a checkpoint"):
         erfscope.load_model("fcn", config=child)
 
@@ -111,7 +111,7 @@ def test_bgr_networks_get_bgr_images(network, tmp_path):
     config = CONFIG.replace("bgr_to_rgb=True", "bgr_to_rgb=False").replace(
         "mean=[123.675, 116.28, 103.53]", "mean=[103.53, 116.28, 123.675]"
     )
-    training = erfscope.load_model(str(write(tmp_path / "w.pth", network, config=config))).origin.training
+    training = erfscope.load_model(str(write(tmp_path / "w.pth", network, config=config))).info.training
     assert training.channel_order == "bgr"
     assert training.mean == pytest.approx((0.485, 0.456, 0.406))  # of R, G, B
     rgb, bgr = (

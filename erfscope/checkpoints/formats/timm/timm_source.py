@@ -1,0 +1,117 @@
+"""Which network of timm is asked for: by its name, or by a folder that timm saved, here or in the hub."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from erfscope.checkpoints.detect import read_json
+from erfscope.checkpoints.library import find_folder, find_weights
+from erfscope.checkpoints.request import Request
+from erfscope.errors import CheckpointError
+
+#: timm's arguments for images of another size.
+SIZES = ("img_size", "dynamic_img_size")
+_CONFIG = "config.json"
+# What a folder tells of its images, under timm's names.
+_FACTS = ("mean", "std", "input_size", "fixed_input_size")
+# Arguments that a folder may name and that change no map: the file tells the classes, dropout is off.
+_IDLE = ("num_classes", "drop_rate", "drop_path_rate")
+_POOLING = "global_pool"
+_MAX_SIDE = 4096
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network of timm and its weights.
+
+    Attributes
+    ----------
+    request
+        Its spec is `timm:` and a name that timm knows, its checkpoint the weights' file, if any.
+    facts
+        What of timm's own description of the network's images is to be replaced.
+    pooling
+        Before the classifier, as timm calls it; None for the network's own.
+    detected_by
+        What told which network it is.
+    """
+
+    request: Request
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    pooling: str | None = None
+    detected_by: str = "its name"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What to tell timm of the network, whatever it is to be."""
+        told = {name: value for name, value in self.request.options.items() if name in SIZES}
+        told |= {} if self.pooling is None else {_POOLING: self.pooling}
+        return told | ({"pretrained_cfg_overlay": dict(self.facts)} if self.facts else {})
+
+
+def find_source(request: Request, timm: Any) -> Source:
+    """Find the network.
+
+    Raises
+    ------
+    CheckpointError
+        timm has none of that name, or the folder describes none.
+    """
+    folder = find_folder(request.name, "timm", request.spec)
+    if folder is not None:
+        return _read_folder(request, folder, timm)
+    if not timm.is_model(request.name):
+        near = timm.list_models(f"*{request.name[:20]}*")[:5]
+        hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists all"
+        raise CheckpointError(f"{request.spec} is no network of timm; {hint}")
+    return Source(request)
+
+
+def _read_folder(request: Request, folder: Path, timm: Any) -> Source:
+    path = folder / _CONFIG
+    request.refuse_checkpoint("the folder has its own")
+    if request.options.get("pretrained"):
+        raise CheckpointError(f"{request.spec}: leave pretrained out: the folder has its own weights")
+    config = read_json(path)
+    name = config.get("architecture")
+    if not isinstance(name, str) or not timm.is_model(name):
+        raise CheckpointError(f"{path}: timm has no network {str(name)[:60]!r} (architecture)")
+    told, arguments = config.get("pretrained_cfg", config), _arguments(config.get("model_args") or {}, path)
+    found = Request(
+        f"timm:{name}",
+        checkpoint=find_weights(folder),
+        trust=request.trust,
+        allow_partial=request.allow_partial,
+        seed=request.seed,
+        options={**{name: arguments[name] for name in SIZES if name in arguments}, **request.options},
+    )
+    return Source(found, _facts(told, path), arguments.get(_POOLING), f"architecture in {path}")
+
+
+def _arguments(arguments: Any, path: Path) -> dict[str, Any]:
+    """Check what a folder has timm told, which might also name files to read."""
+    if not isinstance(arguments, dict):
+        raise CheckpointError(f"{path}: model_args is no JSON object")
+    for name, value in arguments.items():
+        if name not in (*SIZES, *_IDLE, _POOLING) and (name, value) != ("in_chans", 3):
+            raise CheckpointError(
+                f"{path}: model_args names {name[:60]!r}, which erfscope doesn't pass on to timm; "
+                "build the network yourself and hand it to compute_erf"
+            )
+    if not isinstance(arguments.get(_POOLING, ""), str):
+        raise CheckpointError(f"{path}: {_POOLING} is no word")
+    sides = arguments.get("img_size", 1)
+    for side in sides if isinstance(sides, list) else [sides]:
+        if not isinstance(side, int) or not 1 <= side <= _MAX_SIDE:
+            raise CheckpointError(f"{path}: img_size is {str(sides)[:60]}; expected 1 to {_MAX_SIDE} px")
+    return arguments
+
+
+def _facts(told: Any, path: Path) -> dict[str, Any]:
+    facts = {name: told[name] for name in _FACTS if name in told} if isinstance(told, dict) else {}
+    for name in ("mean", "std", "input_size"):
+        value = facts.get(name, [1, 1, 1])
+        if not isinstance(value, list) or len(value) != 3 or not all(type(v) in (int, float) for v in value):
+            raise CheckpointError(f"{path}: {name} is {str(value)[:60]}; expected three numbers")
+    return facts

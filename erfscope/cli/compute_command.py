@@ -1,0 +1,132 @@
+"""`erfscope compute`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from erfscope.cli.output import Output, output_options, print_facts
+from erfscope.cli.parameters import BATCH, SETTING, SHARD_OR_AUTO, SIZE, UNIT, network_options
+from erfscope.system.signals import EXIT_RESUMABLE
+
+_EXISTING = click.Path(path_type=Path)
+
+
+@click.command("compute", context_settings={"show_default": True})
+@network_options
+@click.option("--data", required=True, help="A dataset; 'erfscope datasets' lists them.")
+@click.option("--out", "-o", type=_EXISTING, default=Path("erf.h5"), help="The map file to write.")
+@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+@click.option("--root", type=_EXISTING, help="The dataset's folder.  [default: $ERFSCOPE_DATA/NAME]")
+@click.option("--split", default="val", help="train, val, …")
+@click.option(
+    "--size", type=SIZE, help="Side or HxW of the crop, px.  [default: the checkpoint's, else the dataset's]"
+)
+@click.option("--fit", default="center-crop", help="center-crop, resize or random-crop.")
+@click.option("--images", type=int, help="Take a seeded random subset of so many.  [default: all]")
+@click.option("--seed", default=0, help="Of random weights, subset, random crops and image groups.")
+@click.option("--data-option", type=SETTING, multiple=True, help="An option of a drawn dataset.")
+@click.option("--formula", default="paper", help="paper, replknet, openerf or luo2016.")
+@click.option("--target", default="logits", help="logits, predicted, margin, or a class (id or name).")
+@click.option("--unit", type=UNIT, help="Y,X in the output, or a layer.  [default: the output's center]")
+@click.option("--precision", default="float32", help="float32, float64, bfloat16, or tf32 on CUDA.")
+@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--engine", default="auto", help="auto (what the unit needs) or dense (plain autograd).")
+@click.option("--batch-size", type=BATCH, default="auto", help="Images a batch; auto: 1 on the CPU.")
+@click.option(
+    "--workers", type=click.IntRange(0), help="Processes that read images.  [default: by the cores]"
+)
+@click.option(
+    "--replicates", type=click.IntRange(0), default=16, help="Image groups for error bars; 0: none."
+)
+@click.option("--max-skipped", type=click.FloatRange(0, 1), default=0.01, help="Share of broken images.")
+@click.option(
+    "--shard", type=SHARD_OR_AUTO, help="A part of the images: 0/4, 1/4, …; auto: as SLURM or torchrun says."
+)
+@click.option("--resume", is_flag=True, help="Go on with the map in the file; begin it if there is none.")
+@click.option(
+    "--snapshot-every", type=click.FloatRange(0), default=60.0, metavar="SECONDS", help="Keep what is done."
+)
+@click.option(
+    "--until",
+    type=float,
+    metavar="ERROR",
+    help="Take the images in random order; stop when the map's relative standard error is below, say, 0.01.",
+)
+@click.option("--snapshot-images", type=click.IntRange(1), help="Keep it also after so many images.")
+@output_options
+def compute_command(output: Output, /, **options: Any) -> None:
+    r"""Sum the ReLU-clipped input gradients of one unit over a dataset.
+
+    What is done is kept in the file all the time. Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 end a run within
+    seconds, with code 75, and the same command with --resume goes on.
+
+    \b
+    erfscope compute --model deeplabv3 --data cityscapes --root /data/cityscapes
+    erfscope compute --model deeplabv3_r50-d8_769x769_80k_cityscapes.pth --data cityscapes --resume
+    erfscope compute --model deeplabv3 --backbone resnet18 --data synthetic-leaves --images 16 --shard 0/4
+    torchrun --nproc-per-node 2 -m erfscope compute --model deeplabv3 --data cityscapes
+    """
+    from erfscope.workflows.compute.ranks import compute_share
+    from erfscope.workflows.compute.to_file import Display, Order
+
+    out, shard = options.pop("out"), options.pop("shard")
+    options["options"] = dict(options.pop("data_option")) or None
+    order = Order(
+        network=options.pop("network"),
+        data=options.pop("data"),
+        overwrite=options.pop("overwrite"),
+        resume=options.pop("resume"),
+        snapshot_seconds=options.pop("snapshot_every"),
+        snapshot_images=options.pop("snapshot_images"),
+        options=options,
+    )
+    out, erf = compute_share(order, out, shard, Display(output.warn, output.note, output.progress))
+    if erf is None:  # another process tells
+        return
+    summary = {"out": str(out), "interrupted": not erf.finished, **erf.summary()}
+    for record in erf.skipped:
+        output.warn(f"skipped {record.name}: {record.reason}")
+
+    def table() -> None:
+        y, x = erf.unit.y, erf.unit.x
+        print_facts(
+            [
+                ("map", out),
+                ("network", f"{erf.network_label}, {erf.weights_label}"),
+                ("images", f"{erf.images} of {erf.data_label}, {len(erf.skipped)} skipped"),
+                ("size", f"{erf.size[0]} × {erf.size[1]} px"),
+                ("unit", f"y {y}, x {x}" + (f" of {erf.unit.layer}" if erf.unit.layer else "")),
+                ("target", f"{erf.target}, {erf.formula} formula"),
+                *_error(summary.get("convergence")),
+                ("engine", f"{summary['engine']['mode']}: {summary['engine']['reason']}"),
+                ("memory", _memory(summary["peak_memory_bytes"])),
+                ("time", f"{summary['seconds']:.1f} s, {summary['images_per_second']:.2f} images/s"),
+            ]
+        )
+        deviation = summary["deviation_from_float32"]
+        if deviation:
+            output.note(
+                f"{options['precision']} against float32 on {deviation['images']} images: sum "
+                f"{deviation['relative_sum']:+.1%}, L1 distance {deviation['relative_l1']:.1%}"
+            )
+        if erf.is_whole:
+            output.note(f"Next: erfscope plot {out}")
+
+    output.result(summary, table)
+    for flag in erf.flags:
+        output.note(flag)
+    if not erf.finished:
+        click.get_current_context().exit(EXIT_RESUMABLE)
+
+
+def _error(convergence: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if not convergence or not convergence["checks"] or convergence["checks"][-1]["map_error"] is None:
+        return []
+    last = convergence["checks"][-1]
+    arms = "" if last["arm_error"] is None else f", of its arms {last['arm_error']:.2%}"
+    return [("error", f"{last['map_error']:.2%} of the map{arms}, at {last['images']} images")]
+
+
+def _memory(peak: int | None) -> str:
+    return "unknown" if peak is None else f"{peak / 1e9:.2f} GB at most"

@@ -1,0 +1,1 @@
+"""What any `nn.Module` needs: a frozen evaluation, and its logits found."""

@@ -1,0 +1,79 @@
+"""Lends a model to the engine and gives it back exactly as it was, also after an error."""
+
+import copy
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import _lru_cache_wrapper
+from types import CellType, FunctionType
+from typing import Any
+
+import torch
+from torch import nn
+
+_CONTAINERS = (dict, list, set)
+_FUNCTIONS = (FunctionType, staticmethod, classmethod, _lru_cache_wrapper)
+
+
+@contextmanager
+def frozen_eval(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Iterator[nn.Module]:
+    """Within the block `model` is in eval mode, frozen, and on `device` in `dtype`.
+
+    Modes, `requires_grad`, the very storage of every parameter and buffer, and what a network caches in
+    its attributes (in another precision, or fake, while borrowed) come back afterwards; what its methods
+    and the functions beside its classes cache by `functools.lru_cache` is forgotten. Frozen parameters
+    save autograd from keeping the activations that only weight gradients need.
+    """
+    attributes = [(module, _remember(module)) for module in model.modules()]
+    caches = _function_caches(model)
+    tensors = [*model.parameters(), *model.buffers()]
+    kept = [(tensor, tensor.data, tensor.requires_grad) for tensor in tensors]
+    try:
+        model.eval()
+        for tensor in tensors:
+            tensor.requires_grad_(False)
+            tensor.data = tensor.data.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+        yield model
+    finally:
+        for cache in caches:
+            cache.cache_clear()
+        for module, remembered in attributes:
+            _restore(module, remembered)
+        for tensor, data, requires_grad in kept:
+            tensor.data = data
+            tensor.requires_grad_(requires_grad)
+
+
+def _remember(module: nn.Module) -> dict[str, tuple[Any, Any]]:
+    """Each attribute and, of a container, its content: hook handles point at the container itself."""
+    return {
+        name: (value, copy.copy(value) if isinstance(value, _CONTAINERS) else None)
+        for name, value in vars(module).items()
+    }
+
+
+def _restore(module: nn.Module, remembered: dict[str, tuple[Any, Any]]) -> None:
+    vars(module).clear()
+    for name, (value, content) in remembered.items():
+        if isinstance(value, list):
+            value[:] = content
+        elif content is not None:
+            value.clear()
+            value.update(content)
+        vars(module)[name] = value
+
+
+def _function_caches(model: nn.Module) -> "list[_lru_cache_wrapper[Any]]":
+    """Find the caches of all methods, and of the functions in the modules that define the classes."""
+    classes = {cls for module in model.modules() for cls in type(module).__mro__ if cls is not nn.Module}
+    homes = {home for cls in classes if (home := sys.modules.get(cls.__module__)) is not None}
+    members = [member for scope in (*classes, *homes) for member in vars(scope).values()]
+    return [cache for member in members if isinstance(member, _FUNCTIONS) for cache in _caches_of(member)]
+
+
+def _caches_of(member: Any) -> "list[_lru_cache_wrapper[Any]]":
+    """Find the cache of a function; a wrapper around one holds it in its closure."""
+    function = getattr(member, "__func__", member)  # of a static or class method
+    cells = getattr(function, "__closure__", None) or ()
+    candidates = [function, *(cell.cell_contents for cell in cells if cell != CellType())]
+    return [candidate for candidate in candidates if isinstance(candidate, _lru_cache_wrapper)]

@@ -1,0 +1,1 @@
+"""What the operating system gives: environment, signals, files, devices, memory, threads, processes."""

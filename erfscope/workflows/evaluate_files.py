@@ -1,0 +1,110 @@
+"""From names on the command line to scores, their file and their figure."""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from erfscope.datasets import PluggedDataset, open_dataset
+from erfscope.engine.accumulation import Progress
+from erfscope.records.scores import Evaluation
+from erfscope.scores.evaluate import evaluate, require_classes
+from erfscope.scores.flags import weight_flags
+from erfscope.system.atomic_files import prepare_target, replacing
+from erfscope.workflows.open_inputs import as_trained, open_network, pick
+
+
+def evaluate_files(
+    *,
+    network: Mapping[str, Any],
+    data: str,
+    out: Path | None,
+    figure: Path | None,
+    overwrite: bool,
+    warn: Callable[[str], None],
+    progress: Callable[[str, int], AbstractContextManager[Progress]],
+    **options: Any,
+) -> Evaluation:
+    """Do what `erfscope evaluate` says: check the files to write, open everything, score, write.
+
+    Images are normalized as the network's checkpoint says, if it does. Without a size they keep their own;
+    drawn ones are drawn at the checkpoint's crop, else at the layout's size.
+
+    Parameters
+    ----------
+    network
+        Arguments of `load_model`.
+    out
+        JSON file to write: the summary and the confusion matrix; or None.
+    figure
+        PNG, PDF or SVG file to draw the confusion matrix to, or None.
+    warn
+        Is told what must not pass silently.
+    progress
+        Opens a display from a label and the number of images.
+    **options
+        Those of the command line, by name: of `open_dataset` and `scores.evaluate.evaluate`.
+
+    Raises
+    ------
+    ErfscopeError
+        What can't be opened, scored or written.
+    """
+    _check_targets(out, figure, overwrite=overwrite)
+    asked = pick(options, "root", "split", "size", "fit", "images", "seed", "options")
+    images = open_dataset(data, **asked)
+    require_classes(images)
+    model = open_network(network, images, options["seed"])
+    for flag in weight_flags(model.info, images.classes):  # now, for the run may take hours
+        warn(flag)
+    images = as_trained(images, model.info.training, data, asked)
+    drawn = not isinstance(images, PluggedDataset) and images.root is None
+    how = pick(options, "mode", "crop", "stride", "scales", "short_side", "flip")
+    how |= pick(options, "threshold", "batch_size")
+    bands = pick(options, "trimap_widths", "trimap_void")
+    limits = pick(options, "device", "workers", "max_skipped")
+    with progress(model.info.name, len(images)) as shown:
+        evaluation = evaluate(
+            model,
+            images,
+            fitted=asked["size"] is not None and not drawn,
+            progress=shown,
+            **how,
+            **bands,
+            **limits,
+        )
+    if out is not None:
+        write_scores(evaluation, out)
+    if figure is not None:
+        _draw(evaluation, figure, overwrite=overwrite)
+    return evaluation
+
+
+def write_scores(evaluation: Evaluation, path: Path) -> None:
+    """Write the summary and the confusion matrix (rows the truth) as JSON, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(scores_text(evaluation))
+
+
+def scores_text(evaluation: Evaluation) -> str:
+    """Return the JSON document, one row of the confusion matrix a line."""
+    rows = ",\n    ".join(json.dumps(row) for row in evaluation.confusion.tolist())
+    head = json.dumps(evaluation.summary(), indent=2, allow_nan=False)
+    return f'{head[:-2]},\n  "confusion": [\n    {rows}\n  ]\n}}\n'
+
+
+def _check_targets(out: Path | None, figure: Path | None, *, overwrite: bool) -> None:
+    if out is not None:
+        prepare_target(out, overwrite=overwrite)
+    if figure is not None:
+        from erfscope.report.map_figure import check_target  # matplotlib only where it is wanted
+
+        check_target(figure, overwrite=overwrite)
+
+
+def _draw(evaluation: Evaluation, path: Path, *, overwrite: bool) -> None:
+    from erfscope.report.confusion_figure import draw_confusion
+    from erfscope.report.map_figure import save_figure
+
+    save_figure(draw_confusion(evaluation), path, overwrite=overwrite)

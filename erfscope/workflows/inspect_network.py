@@ -1,0 +1,84 @@
+"""What a checkpoint is: its format, its network, what it was trained on, and how well its weights fit."""
+
+from contextlib import suppress
+from typing import Any
+
+import torch
+
+from erfscope.checkpoints.load import load_model
+from erfscope.engine.probe import probe
+from erfscope.errors import ComputeError
+from erfscope.model.network import Network
+from erfscope.workflows.predict_fov import predict_fov
+
+USUAL_SIZE = (512, 512)  # px: at which a network without a crop of its own is captured
+
+
+def inspect_network(spec: str, **options: Any) -> dict[str, Any]:
+    """Load a network and tell what is known of it.
+
+    Stride and rates are those that the network's graph shows; where it can't be captured, those that its
+    description names.
+
+    Parameters
+    ----------
+    spec, **options
+        Of `load_model`.
+
+    Returns
+    -------
+    dict
+        spec, format and detected_by, network, backbone, num_classes, output_stride, read_stride, rates,
+        crop_size (H, W), mean and std (R, G, B in 0 to 1), channel_order, classes, parameters, the weights
+        report, hyper-parameters that Lightning kept, and flags. None for what isn't known.
+
+    Raises
+    ------
+    CheckpointError, NetworkError
+        As `load_model`.
+    """
+    network = load_model(spec, **options)
+    info = network.info
+    training = info.training
+    graph, flags = _graph_facts(network)
+    described = dict(info.options)
+    return {
+        "spec": spec,
+        "format": info.format,
+        "detected_by": info.detected_by,
+        "network": info.name,
+        "backbone": described.get("backbone"),
+        "num_classes": described.get("num_classes") or _count_classes(network),
+        "output_stride": graph.get("output_stride") or described.get("output_stride"),
+        "read_stride": graph.get("read_stride"),
+        "rates": list(graph.get("rates") or described.get("rates") or ()),
+        "crop_size": training.crop_size,
+        "mean": training.mean,
+        "std": training.std,
+        "channel_order": training.channel_order,
+        "classes": list(training.classes),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "weights": info.weights.summary(),
+        "trained_settings": dict(info.trained_settings),
+        "hyper_parameters": dict(training.hyper_parameters),
+        "flags": flags,
+    }
+
+
+def _size(network: Network) -> tuple[int, int]:
+    return network.info.training.crop_size or USUAL_SIZE
+
+
+def _count_classes(network: Network) -> int | None:
+    """Count the logits of a network whose file doesn't tell."""
+    with suppress(ComputeError):  # it returns none
+        return probe(network, _size(network), None, resize=False, device=torch.device("cpu")).shape[0]
+    return None
+
+
+def _graph_facts(network: Network) -> tuple[dict[str, Any], list[str]]:
+    try:
+        prediction = predict_fov(network, _size(network))
+    except ComputeError as error:
+        return {}, [f"stride and rates are not read from the graph: {error}"]
+    return prediction.summary(), list(prediction.flags)

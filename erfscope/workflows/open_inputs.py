@@ -1,0 +1,63 @@
+"""From names on the command line to a network and the images that suit it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from erfscope.checkpoints.load import load_model
+from erfscope.datasets import ImageDataset, PluggedDataset, open_dataset
+from erfscope.model.network import Network
+from erfscope.records.model_info import TrainingFacts, WeightsReport
+from erfscope.zoo.catalog.entries import CATALOG
+
+
+def open_network(network: Mapping[str, Any], images: ImageDataset | PluggedDataset, seed: int) -> Network:
+    """Load a network, from the arguments of `load_model`.
+
+    One of the catalog without weights gets the dataset's number of classes.
+    """
+    network = dict(network)
+    if network["spec"] in CATALOG and network["num_classes"] is None and network["checkpoint"] is None:
+        network["num_classes"] = len(images.classes) or None
+    return load_model(**network, seed=seed)
+
+
+def as_trained(
+    images: ImageDataset | PluggedDataset, training: TrainingFacts, data: str, asked: Mapping[str, Any]
+) -> ImageDataset | PluggedDataset:
+    """Open the images again as the network was trained on them, as far as its checkpoint tells.
+
+    Parameters
+    ----------
+    images
+        Of `open_dataset(data, **asked)`.
+    """
+    told: dict[str, Any] = {"channel_order": training.channel_order}
+    if training.mean is not None and training.std is not None:
+        told |= {"mean": training.mean, "std": training.std}
+    if asked["size"] is None and training.crop_size is not None:
+        told["size"] = training.crop_size
+    if told == {"channel_order": images.channel_order}:
+        return images
+    return open_dataset(data, **{**asked, **told})
+
+
+def pick(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Take some of the options."""
+    return {name: options[name] for name in names}
+
+
+def warn_of(weights: WeightsReport, model: str, warn: Callable[[str], None]) -> None:
+    """Tell of random, partial or broken weights."""
+    if weights.source == "random":
+        warn(
+            f"{model} stands on random weights (seed {weights.seed}); --checkpoint FILE gives it trained ones"
+        )
+    elif weights.missing:
+        first = ", ".join(weights.missing[:3])
+        warn(f"{len(weights.missing)} tensors are not in {weights.source} and stay random: {first}, …")
+    if weights.not_finite:
+        values, tensors = sum(weights.not_finite.values()), len(weights.not_finite)
+        warn(
+            f"{values} values in {tensors} tensors of {weights.source} "
+            "are NaN or infinite: the training diverged, or the file is damaged; take an earlier checkpoint"
+        )

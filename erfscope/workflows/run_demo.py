@@ -1,0 +1,52 @@
+"""Everything once, on built-in images."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from erfscope.checkpoints.load import load_model
+from erfscope.datasets import open_dataset
+from erfscope.engine.accumulation import Progress
+from erfscope.store.write import write_map
+from erfscope.system.atomic_files import prepare_target
+from erfscope.workflows.compute.compute_erf import compute_erf
+from erfscope.workflows.maps import plot_erf
+from erfscope.workflows.measurements import fit_gaussian, measure_star
+
+
+def demo(
+    out: Path,
+    *,
+    images: int,
+    size: int,
+    overwrite: bool,
+    warn: Callable[[str], None],
+    progress: Callable[[str, int], AbstractContextManager[Progress]],
+) -> dict[str, Any]:
+    """Compute, draw and measure the star of an untrained DeepLabV3 on synthetic leaves, into folder `out`.
+
+    Returns
+    -------
+    dict
+        JSON-able: map, figures, star, gaussian, images, seconds.
+    """
+    path, figures = out / "erf.h5", [out / "erf-log.png", out / "erf-power.png"]
+    for target in (path, *figures):
+        prepare_target(target, overwrite=overwrite)
+    model = load_model("deeplabv3", backbone="resnet18", output_stride=8)
+    warn("the demo's network stands on random weights; its star comes from its atrous rates alone")
+    dataset = open_dataset("synthetic-leaves", images=images, size=size, labels=False)
+    with progress("demo", images) as shown:
+        erf = compute_erf(model, dataset, progress=shown)
+    write_map(erf, path, overwrite=overwrite)
+    for figure in figures:
+        plot_erf(erf, figure, scale=figure.stem.removeprefix("erf-"))
+    return {
+        "map": str(path),
+        "figures": [str(figure) for figure in figures],
+        "images": erf.images,
+        "seconds": erf.provenance["seconds"],
+        "star": measure_star(erf).summary(),
+        "gaussian": fit_gaussian(erf).summary(),
+    }

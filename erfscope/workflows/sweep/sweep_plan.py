@@ -1,0 +1,217 @@
+"""What a sweep is to do: a recipe, the rates, and how maps are computed."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from erfscope.errors import NetworkError, TrainError
+from erfscope.train.recipes.fields import plain
+from erfscope.train.recipes.load_recipe import load_recipe, recipe_names
+from erfscope.train.recipes.recipe import Recipe
+from erfscope.workflows.train_network import recipe_changes
+from erfscope.zoo.build import build_skeleton
+from erfscope.zoo.catalog.entries import describe_network
+
+# Flags that are the sweep's own; a plan's file may hold them, and everything that `erfscope train` takes.
+_OWN = ("recipe", "base_rates", "output_strides", "seeds", "erf_size", "erf_images", "untrained", "baseline")
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """A sweep.
+
+    Attributes
+    ----------
+    recipe
+        What every run has in common.
+    base_rates
+        The head's rates are these times what its own rates are of the first: R, 2R, 3R for ASPP.
+    output_strides
+        None stands for the recipe's.
+    seeds
+        Runs of each, with the recipe's seed, the next one, and so on.
+    erf_size
+        (H, W) of the maps, px; None for the crop that is trained on.
+    erf_images
+        How many images a map is computed from; None for all of the validation split.
+    untrained
+        Compute the maps of the networks before training, too.
+    baseline
+        A network of the catalog without an atrous head, trained alike; None for no such row.
+    """
+
+    recipe: Recipe
+    base_rates: tuple[int, ...]
+    output_strides: tuple[int | None, ...] = (None,)
+    seeds: int = 1
+    erf_size: tuple[int, int] | None = None
+    erf_images: int | None = None
+    untrained: bool = False
+    baseline: str | None = None
+
+    def fixed(self) -> dict[str, Any]:
+        """Return what must stay the same where a sweep is resumed or extended, JSON-able."""
+        recipe = plain(self.recipe)
+        recipe["network"] = {
+            k: v for k, v in recipe["network"].items() if k not in ("rates", "output_stride")
+        }
+        return {
+            "recipe": recipe,
+            "erf_size": None if self.erf_size is None else list(self.erf_size),
+            "erf_images": self.erf_images,
+            "untrained": self.untrained,
+        }
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One network to train; `name` is that of its folder."""
+
+    name: str
+    recipe: Recipe
+    base_rate: int | None
+
+
+def read_plan(file: Path | None, options: Mapping[str, Any]) -> SweepPlan:
+    """Make a plan of a TOML file and of options, which count more.
+
+    Parameters
+    ----------
+    file
+        Its keys are the options' names; a table `set` holds fields of the recipe by section.
+    options
+        Those of `erfscope sweep`; None, False and empty ones weren't given.
+
+    Raises
+    ------
+    TrainError, NetworkError
+        There is no such recipe, or what is asked for can't be.
+    """
+    given = {name: value for name, value in options.items() if value not in (None, False, ())}
+    asked = _read_file(file) | given if file else given
+    if not asked.get("base_rates"):
+        raise TrainError("no rates to sweep over; give --base-rates 3,4,5,6")
+    recipe = load_recipe(_recipe_name(asked), _changes(asked))
+    if recipe.network.rates is not None:
+        recipe = replace(recipe, network=replace(recipe.network, rates=None))
+    plan = SweepPlan(
+        recipe=recipe,
+        base_rates=_numbers("base_rates", asked["base_rates"]),
+        output_strides=_numbers("output_strides", asked.get("output_strides", ())) or (None,),
+        seeds=_number("seeds", asked.get("seeds", 1)),
+        erf_size=_size(asked.get("erf_size")),
+        erf_images=asked.get("erf_images", asked.get("images")),
+        untrained=bool(asked.get("untrained")),
+        baseline=asked.get("baseline"),
+    )
+    list(planned_runs(plan))  # a rate that can't be is told before hours of training
+    return plan
+
+
+def planned_runs(plan: SweepPlan) -> Iterator[PlannedRun]:
+    """Yield all runs: every base rate of one seed before the next seed, so that a table fills evenly.
+
+    Raises
+    ------
+    NetworkError
+        The network has no atrous rates, or can't have these.
+    """
+    cases = [case for stride in plan.output_strides for case in _cases(plan, stride)]
+    for seed in range(plan.recipe.run.seed, plan.recipe.run.seed + plan.seeds):
+        for case in cases:
+            run = replace(case.recipe.run, seed=seed)
+            yield replace(case, name=f"{case.name}-seed{seed}", recipe=replace(case.recipe, run=run))
+
+
+def _cases(plan: SweepPlan, stride: int | None) -> Iterator[PlannedRun]:
+    """Yield what every seed does at an output stride; the network is built once to learn its rates."""
+    recipe, at = plan.recipe, ""
+    if stride is not None:
+        recipe = replace(recipe, network=replace(recipe.network, output_stride=stride))
+        at = f"stride{stride}-"
+    if plan.baseline is not None:
+        yield PlannedRun(f"{at}baseline", _as_baseline(recipe, plan.baseline), None)
+    multiples = _multiples(recipe)
+    for base in plan.base_rates:
+        network = replace(recipe.network, rates=tuple(base * multiple for multiple in multiples))
+        yield PlannedRun(f"{at}rate{base}", replace(recipe, network=network), base)
+
+
+def _multiples(recipe: Recipe) -> list[int]:
+    """Return the head's own rates in units of the first: 1, 2, 3 for ASPP."""
+    own = _describe_rates(recipe)
+    if not own:
+        raise NetworkError(f"{recipe.network.model} has no atrous rates to sweep over; name one with ASPP")
+    if any(rate % own[0] for rate in own):
+        raise NetworkError(f"{recipe.network.model}'s rates {list(own)} are no multiples of the first")
+    return [rate // own[0] for rate in own]
+
+
+def _describe_rates(recipe: Recipe) -> tuple[int, ...] | None:
+    chosen = recipe.network
+    description = describe_network(
+        chosen.model, backbone=chosen.backbone, output_stride=chosen.output_stride, **chosen.options
+    )
+    return build_skeleton(description).rates
+
+
+def _as_baseline(recipe: Recipe, model: str) -> Recipe:
+    """Replace the network; options that the baseline doesn't have belonged to the other's head."""
+    network = replace(recipe.network, model=model, options={}, rates=None)
+    changed = replace(recipe, network=network)
+    if _describe_rates(changed):
+        raise NetworkError(f"the baseline {model} has atrous rates itself; name one without, such as fcn")
+    return changed
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        asked = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TrainError(f"{path}: {error.strerror}; expected a plan in TOML") from error
+    except ValueError as error:  # of TOML, and of UTF-8
+        raise TrainError(f"{path} is no TOML ({error}); correct it") from error
+    changes = asked.pop("set", {})
+    for name in ("option", "data_option"):
+        if isinstance(asked.get(name), dict):
+            asked[name] = tuple(asked[name].items())
+    return asked | {"set": changes}
+
+
+def _recipe_name(asked: Mapping[str, Any]) -> str:
+    """Return the recipe asked for, else that of the dataset's name."""
+    name = asked.get("recipe") or asked.get("data")
+    if not asked.get("recipe") and name not in recipe_names():
+        raise TrainError(f"no recipe is named; give --recipe: {', '.join(recipe_names())}")
+    return str(name)
+
+
+def _changes(asked: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the fields that a plan changes; as many images are scored as trained on, unless told."""
+    flags = recipe_changes({name: value for name, value in asked.items() if name not in _OWN})
+    merged = {"data": {"val_images": asked["images"]}} if "images" in asked else {}
+    for changes in (asked.get("set", {}), flags):
+        for section, fields in changes.items():
+            merged[section] = {**merged.get(section, {}), **fields}
+    return merged
+
+
+def _number(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise TrainError(f"{name} is {value!r}; expected a whole number, at least 1")
+    return value
+
+
+def _numbers(name: str, values: Any) -> tuple[int, ...]:
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise TrainError(f"{name} is {values!r}; expected a list of whole numbers")
+    return tuple(dict.fromkeys(_number(name, value) for value in values))
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    height, width = (value, value) if isinstance(value, int) else value
+    return _number("erf_size", height), _number("erf_size", width)
