@@ -4,6 +4,9 @@ Each message is one line that names the fact, the expectation and the remedy. Th
 prints it without a traceback and exits with code 2; anything else that escapes is a bug.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class ErfscopeError(Exception):
     """Base of every error that the user can mend."""
@@ -53,3 +56,12 @@ def one_line(error: BaseException) -> str:
     """Return the type and the message of another's error in one line of bounded length."""
     text = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
     return text if len(text) <= 160 else text[:157] + "..."
+
+
+def suggest(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return "did you mean A or B?" if known names are like `name`; else `otherwise`, or all that are known."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return otherwise or f"known: {', '.join(names)}"

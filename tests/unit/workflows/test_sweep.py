@@ -193,7 +193,7 @@ def test_before_and_after_training():
     sides, shares = draw_training(rows).axes
     assert [line.get_ydata().tolist() for line in sides.lines] == [[90.0], [100.0]]
     assert [line.get_ydata().tolist() for line in shares.lines] == [[30.0], [30.0]]
-    document = {"info": "here", "flags": [], "agreement": {"trained": agreement(rows).summary()}}
+    document = {"subtitle": "here", "flags": [], "agreement": {"trained": agreement(rows).summary()}}
     page = render_sweep(
         document, rows, [draw(rows) for draw in (draw_center_to_center, draw_miou, draw_training)]
     )
@@ -213,7 +213,7 @@ def test_sentences_count_in_standard_errors():
 
 def test_files_of_a_sweep(tmp_path):
     document = {
-        "info": "here & there",
+        "subtitle": "here & there",
         "flags": ["1 of 8"],
         "results": [row.summary() for row in ROWS],
         "agreement": {"trained": agreement(ROWS).summary(), "untrained": None},
