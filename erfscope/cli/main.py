@@ -8,7 +8,6 @@ from typing import NoReturn
 
 import click
 
-from erfscope import __version__
 from erfscope.errors import ErfscopeError
 from erfscope.system.environment import wait_passively
 from erfscope.system.signals import EXIT_RESUMABLE, ending_at_once
@@ -76,7 +75,7 @@ class LazyGroup(click.Group):
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="erfscope")
+@click.version_option(package_name="erfscope", prog_name="erfscope")
 def cli() -> None:
     """Show what part of an image a segmentation network really uses.
 

@@ -12,8 +12,9 @@ from erfscope.errors import ComputeError
 from erfscope.records.fov_prediction import FovPrediction
 from erfscope.records.model_info import ModelInfo
 from erfscope.records.unit import Unit
-from erfscope.system.devices import choose_device, share_cores
+from erfscope.system.devices import choose_device
 from erfscope.system.precision import PRECISIONS
+from erfscope.system.threads import share_cores
 
 
 @dataclass(frozen=True)

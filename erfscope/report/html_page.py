@@ -4,13 +4,13 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from erfscope import __version__
 from erfscope.report.pictures import Picture
 from erfscope.report.tables import Table, make_tables, overview_table, provenance_table
 from erfscope.system.atomic_files import replacing
@@ -73,7 +73,9 @@ def fill_template(name: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(name).render(style=_text("style.css"), version=__version__, **values)
+    return environment.get_template(name).render(
+        style=_text("style.css"), version=version("erfscope"), **values
+    )
 
 
 def write_html(chapters: Sequence[Chapter], path: Path) -> None:

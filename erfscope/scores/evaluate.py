@@ -20,8 +20,9 @@ from erfscope.scores.flags import inference_flags, mean_flags, score_flags, trim
 from erfscope.scores.inference import Inference, Predictor, SizePx, usual_stride
 from erfscope.scores.native import at_native_size
 from erfscope.scores.scoring import Scoring
-from erfscope.system.devices import choose_device, share_cores
+from erfscope.system.devices import choose_device
 from erfscope.system.memory import kept_memory, translate_out_of_memory
+from erfscope.system.threads import share_cores
 
 MAX_SKIPPED = 0.01
 Labeled = ImageDataset | PluggedDataset

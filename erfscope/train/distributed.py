@@ -10,8 +10,9 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from erfscope.errors import ErfscopeError, TrainError
-from erfscope.system.devices import choose_device, share_cores
+from erfscope.system.devices import choose_device
 from erfscope.system.environment import torchrun_place
+from erfscope.system.threads import share_cores
 from erfscope.train.network.sync_norm import GatheredBatchNorm
 
 
@@ -40,7 +41,7 @@ class World:
         return self.rank == 0
 
     def share_cores(self, workers: int | None) -> tuple[int, int]:
-        """Return loader processes and threads of this process; `engine.device.share_cores` of all."""
+        """Return loader processes and threads of this process; see `system.threads.share_cores`."""
         return share_cores(self.device, workers, self.local_size)
 
     def parallel(self, model: nn.Module) -> nn.Module:

@@ -28,7 +28,7 @@ SMALL = {"data": {"images": 6, "val_images": 2}}
 
 @pytest.fixture(autouse=True)
 def one_core(monkeypatch):
-    monkeypatch.setattr("erfscope.system.devices.available_cores", lambda: 1)
+    monkeypatch.setattr("erfscope.system.threads.available_cores", lambda: 1)
 
 
 def on_one_core():

@@ -12,7 +12,7 @@ def test_our_loop_is_no_slower(monkeypatch):
     """Not held to 1: six turns of two steps beside other programs tell no more than half from whole."""
     changes = {**CHANGES, "schedule": {"iterations": 12, "warmup": 0}, "data": {"size": 65, "scene_scale": 1}}
     # Small layers on two threads mostly wait for each other where the cores are shared.
-    monkeypatch.setattr("erfscope.system.devices.available_cores", lambda: 1)
+    monkeypatch.setattr("erfscope.system.threads.available_cores", lambda: 1)
     told = []
     assert ratio(load_recipe("synthetic-leaves", changes), "cpu", block=2, say=told.append) > 0.5
     assert len(told) == 5

@@ -78,7 +78,7 @@ def test_norms_are_replaced_under_their_names():
     ],
 )
 def test_processes_share_the_cores(cores, processes, asked, expected, monkeypatch):
-    monkeypatch.setattr("erfscope.system.devices.available_cores", lambda: cores)
+    monkeypatch.setattr("erfscope.system.threads.available_cores", lambda: cores)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert World(CPU, size=processes, local_size=processes).share_cores(asked) == expected
 

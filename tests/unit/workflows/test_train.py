@@ -37,7 +37,7 @@ EVERYTHING = {
 def one_core():
     """Small layers on two threads mostly wait for each other where the cores are shared."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("erfscope.system.devices.available_cores", lambda: 1)
+        patch.setattr("erfscope.system.threads.available_cores", lambda: 1)
         yield
 
 

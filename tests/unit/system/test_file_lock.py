@@ -4,12 +4,13 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
 from erfscope.errors import MapError
-from erfscope.system import file_lock as lock
+from erfscope.system import file_lock
 from erfscope.system.file_lock import holder, locked
 
 HOLD = """
@@ -73,8 +74,8 @@ def test_a_killed_process_that_nobody_has_waited_for(tmp_path, other):
 def elsewhere(tmp_path, monkeypatch):
     """A lock of a process on another machine that has just given a sign of life, its last one."""
     path, marker = tmp_path / "erf.h5", tmp_path / "erf.h5.lock"
-    monkeypatch.setattr(lock, "LEASE_SECONDS", 1.0)
-    monkeypatch.setattr(lock, "_WAIT_SECONDS", 5.0)
+    monkeypatch.setattr(file_lock, "LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(file_lock, "_WAIT_SECONDS", 5.0)
     with locked(path):
         record = marker.read_text()
     host = re.search(r"^host=(.*)$", record, flags=re.MULTILINE)
@@ -131,5 +132,5 @@ def test_giving_it_up_early(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written():
-    with pytest.raises(MapError, match="can't lock /proc/erf.h5"), locked(lock.Path("/proc/erf.h5")):
+    with pytest.raises(MapError, match="can't lock /proc/erf.h5"), locked(Path("/proc/erf.h5")):
         pass
