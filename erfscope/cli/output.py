@@ -1,17 +1,17 @@
-"""What every command shares: --json, -q, -v, tables, notes on stderr, and progress."""
+"""What every command prints: one JSON document or a table on stdout, and notes and progress on stderr."""
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
 import click
 
-SECONDS_BETWEEN_LINES = 30.0
+from erfscope.cli.progress import image_progress, training_progress
+
 UNWRAPPED = 1000  # columns
 
 P = ParamSpec("P")
@@ -40,16 +40,13 @@ class Output:
         """Print one warning on stderr, also with -q: a result must not be trusted silently."""
         click.echo(f"warning: {text}", err=True)
 
-    @contextmanager
-    def progress(self, label: str, total: int) -> Iterator[Callable[[int, int], None]]:
-        """Yield a function of (done, skipped) that shows images/s and the time left on stderr."""
-        if self.verbosity < 0:
-            yield lambda done, skipped: None
-        elif sys.stderr.isatty():
-            with _bar(label, total) as show:
-                yield show
-        else:
-            yield _Lines(label, total)
+    def progress(self, label: str, total: int) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Open a display of images, a function of the numbers done and skipped; it shows nothing with -q."""
+        return image_progress(label, total, quiet=self.verbosity < 0)
+
+    def training(self, label: str, total: int) -> AbstractContextManager[Callable[[Mapping[str, Any]], None]]:
+        """Open a display of iterations, a function of the rows of a training's log."""
+        return training_progress(label, total, quiet=self.verbosity < 0)
 
 
 def output_options(command: Callable[Concatenate[Output, P], None]) -> Callable[P, None]:
@@ -86,37 +83,3 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     Console(highlight=False, width=None if sys.stdout.isatty() else UNWRAPPED).print(table)
-
-
-@contextmanager
-def _bar(label: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task(label, total=total, rate="")
-        begun = time.monotonic()
-
-        def show(done: int, skipped: int) -> None:
-            rate = f"{done / max(time.monotonic() - begun, 1e-9):.2f} images/s"
-            progress.update(task, completed=done + skipped, rate=rate)
-
-        yield show
-
-
-class _Lines:
-    """Progress for a log file: one line at the end and every half minute."""
-
-    def __init__(self, label: str, total: int) -> None:
-        self.label, self.total = label, total
-        self.begun = self.printed = time.monotonic()
-
-    def __call__(self, done: int, skipped: int) -> None:
-        now, seen = time.monotonic(), done + skipped
-        if now - self.printed < SECONDS_BETWEEN_LINES and seen < self.total:
-            return
-        self.printed = now
-        rate = seen / max(now - self.begun, 1e-9)
-        left = f", {(self.total - seen) / rate:.0f} s left" if seen < self.total else ""
-        click.echo(f"{self.label}: {seen}/{self.total} images, {rate:.2f} images/s{left}", err=True)

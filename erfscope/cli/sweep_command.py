@@ -1,7 +1,5 @@
 """`erfscope sweep`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +7,6 @@ import click
 
 from erfscope.cli.output import Output, output_options, print_facts, print_table
 from erfscope.cli.parameters import INTEGERS, SHARD, SIZE
-from erfscope.cli.train_progress import Display, training_progress
 from erfscope.cli.training_options import training_options
 from erfscope.system.signals import EXIT_RESUMABLE
 
@@ -49,19 +46,13 @@ def sweep_command(output: Output, /, plan: Path | None, **options: Any) -> None:
     out, shard, device = options.pop("out"), options.pop("shard"), options.pop("device")
     overwrite = options.pop("overwrite")
 
-    @contextmanager
-    def training(label: str, total: int) -> Iterator[Display]:
-        output.note(f"{label}: {total} iterations")
-        with training_progress(output, total) as show:
-            yield show
-
     document = sweep(
         read_plan(plan, options),
         out,
         shard=shard or (0, 1),
         overwrite=overwrite,
         device=device,
-        displays=Displays(output.warn, training, output.progress),
+        displays=Displays(output.warn, output.training, output.progress),
     )
     output.result(document, lambda: _print(document))
     for flag in document["flags"]:

@@ -7,7 +7,6 @@ import click
 
 from erfscope.cli.output import Output, output_options, print_facts, print_table
 from erfscope.cli.parameters import INTEGERS
-from erfscope.cli.train_progress import training_progress
 from erfscope.cli.training_options import training_options
 from erfscope.system.signals import EXIT_RESUMABLE
 
@@ -44,7 +43,7 @@ def train_command(output: Output, /, recipe: str | None, list_only: bool, **opti
     from erfscope.workflows.train_network import choose_recipe, train
 
     chosen, out = choose_recipe(recipe, options)
-    with training_progress(output, chosen.schedule.iterations) as show:
+    with output.training("training", chosen.schedule.iterations) as show:
         document = train(
             chosen,
             out,

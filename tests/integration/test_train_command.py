@@ -66,8 +66,8 @@ def test_a_run(run, here):
     assert document["best"]["checkpoint"] == "runs/mine/best.safetensors"
     assert {"seconds", "images_per_second", "loss", "miou", "last", "flags"} <= document.keys()
     lines = result.err.splitlines()
-    assert "iteration 4/4: loss" in result.err
-    assert any(line.startswith("iteration 4/4: mIoU") for line in lines)
+    assert "training: 4/4 iterations, loss" in result.err
+    assert any(line.startswith("training: 4/4 iterations, mIoU") for line in lines)
     assert any(line.startswith("warning: the backbone starts from random weights") for line in lines)
     assert "2 images a step (2 images), 4 steps; 6 images of synthetic-leaves" in result.err
     scores = run(
