@@ -6,35 +6,37 @@ from typing import Any
 import click
 
 from erfscope.cli.compute_command import compute_command
+from erfscope.cli.network_options import network_option_names
 from erfscope.cli.output import Output, output_options, print_table
-from erfscope.cli.parameters import network_option_names
+from erfscope.cli.parameters import PATH
 from erfscope.system.signals import EXIT_RESUMABLE
 
 EXIT_FAILED = 2
-_PATH = click.Path(path_type=Path)
 
 
 class BatchCommand(click.Command):
-    """Takes a plan, or the word `status` and a plan."""
+    """A command that takes a plan, or the word `status` and a plan."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Hand what follows `status` to the command of that name."""
+        """Pass the words after `status` on to the command of that name."""
         if args[:1] == ["status"]:
             return status_command.make_context(f"{info_name} status", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
 
 @click.command("status")
-@click.argument("plan", type=_PATH)
-@click.option("--csv", "table", type=_PATH, metavar="FILE", help="Write the study's table there, too.")
+@click.argument("plan", type=PATH)
+@click.option(
+    "--csv", "table", type=PATH, metavar="FILE", help="Also write the study's table to this CSV file."
+)
 @output_options
 def status_command(output: Output, /, plan: Path, table: Path | None) -> None:
-    """Tell of each job of a PLAN whether it is done, running, queued, failed (and why) or missing.
+    """Show the state of each job of a PLAN: done, running, queued, failed (and why) or missing.
 
-    And how many images it has, and what was measured. It is told from the study's files, locks and logs, and
-    from SLURM's queue where there is one.
+    Also how many images its map has, and what was measured. The states are read from the study's files,
+    locks and logs, and from SLURM's queue if there is one.
     """
     from erfscope.batch.run_plan import tell_status
     from erfscope.batch.study_table import write_table
@@ -46,16 +48,16 @@ def status_command(output: Output, /, plan: Path, table: Path | None) -> None:
 
 
 @click.command("batch", cls=BatchCommand)
-@click.argument("plan", type=_PATH)
+@click.argument("plan", type=PATH)
 @click.option("--dry-run", is_flag=True, help="List jobs, folders and commands; write nothing.")
-@click.option("--jobs", type=click.IntRange(1), metavar="K", help="So many processes at once.  [default: 1]")
-@click.option("--submit", type=click.Choice(["slurm"]), help="Write batch scripts and submit them.")
+@click.option("--jobs", type=click.IntRange(1), metavar="K", help="Run K processes at once.  [default: 1]")
+@click.option("--submit", type=click.Choice(["slurm"]), help="Write batch scripts and submit them to SLURM.")
 @output_options
 def batch_command(output: Output, /, plan: Path, dry_run: bool, jobs: int | None, submit: str | None) -> None:
-    r"""Compute and measure all that a PLAN (TOML) names: networks × datasets × sizes × rates.
+    r"""Compute and measure all maps of a PLAN (TOML): networks × datasets × sizes × rates.
 
-    Each combination is a job with a folder of its own. What is done isn't done again: the same command goes
-    on where it was stopped, and submits to SLURM only what is neither done nor running nor queued.
+    Each combination is a job with a folder of its own, and a job that is done isn't repeated: the same
+    command goes on where it was stopped, and submits to SLURM only what is neither done, running nor queued.
 
     \b
     erfscope batch plan.toml --dry-run
@@ -64,7 +66,9 @@ def batch_command(output: Output, /, plan: Path, dry_run: bool, jobs: int | None
     erfscope batch status plan.toml --csv table.csv
     """
     if submit and jobs:
-        raise click.UsageError("--jobs is of this machine, --submit of SLURM; give one of them")
+        raise click.UsageError(
+            "--jobs runs them on this machine, --submit hands them to SLURM; give one of them"
+        )
     from erfscope.batch.run_plan import run_here, submit_to_slurm, summarize_plan
 
     read = _read(plan)

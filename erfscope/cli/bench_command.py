@@ -5,16 +5,23 @@ from typing import Any
 
 import click
 
+from erfscope.cli.network_options import network_options
 from erfscope.cli.output import Output, output_options, print_facts
-from erfscope.cli.parameters import SIZE, network_options
+from erfscope.cli.parameters import SIZE, device_option
+from erfscope.records.choices import PRECISIONS
 
 
 @click.command("bench", context_settings={"show_default": True})
 @network_options
 @click.option("--size", type=SIZE, default="769", help="Side or HxW of the image, px.")
-@click.option("--repeats", type=click.IntRange(1), default=3, help="Counted runs of each.")
-@click.option("--precision", default="float32", help="Of the engine; plain autograd runs in float32.")
-@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--repeats", type=click.IntRange(1), default=3, metavar="N", help="Timed runs of each.")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="float32",
+    help="Precision of the engine; plain autograd runs in float32.",
+)
+@device_option
 @output_options
 def bench_command(output: Output, /, **options: Any) -> None:
     """Time the engine against plain autograd, image by image, on this machine."""
@@ -38,7 +45,7 @@ def bench_command(output: Output, /, **options: Any) -> None:
         if report["convolution_seconds"] is not None:
             rows.append(("convolutions alone", f"{report['convolution_seconds']:.3f} s"))
         rows += [
-            (f"no rule for {operator}", f"{seconds:.3f} s, and all before it runs on the whole map")
+            (f"no rule for {operator}", f"{seconds:.3f} s, and all before it is computed on whole maps")
             for operator, seconds in report["without_rule"].items()
         ]
         print_facts(rows)

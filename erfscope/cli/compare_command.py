@@ -6,19 +6,18 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_table
-
-_FILE = click.Path(path_type=Path)
+from erfscope.cli.parameters import PATH
 
 
 @click.command("compare")
-@click.argument("files", type=_FILE, nargs=-1, required=True)
-@click.option("--out", "-o", type=_FILE, help="Draw them to this PNG, PDF or SVG file.")
+@click.argument("files", type=PATH, nargs=-1, required=True)
+@click.option("--out", "-o", type=PATH, metavar="FILE", help="Draw the maps to this PNG, PDF or SVG file.")
 @click.option("--overwrite", is_flag=True, help="Replace the figure if it exists.")
 @output_options
 def compare_command(output: Output, files: tuple[Path, ...], out: Path | None, overwrite: bool) -> None:
-    r"""Hold the maps FILES against the first one: numbers and blocks, with significance.
+    r"""Compare the maps FILES to the first of them: numbers and blocks, with significance.
 
-    Every map is brought to the same sum. Where two maps saw the same images, what the images do to both
+    Every map is scaled to the same sum. Where two maps are of the same images, the images' part in both
     cancels out of the errors. p-values are two-sided, one for each number; blocks are tested together, at
     a false-discovery rate of 5 %.
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
+from erfscope.cli.network_options import network_options
 from erfscope.cli.output import Output, output_options, print_facts
-from erfscope.cli.parameters import BATCH, SETTING, SHARD_OR_AUTO, SIZE, UNIT, network_options
+from erfscope.cli.parameters import BATCH, SETTING, SHARD_OR_AUTO, SIZE, UNIT
 from erfscope.system.signals import EXIT_RESUMABLE
 
 _EXISTING = click.Path(path_type=Path)

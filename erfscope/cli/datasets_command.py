@@ -1,13 +1,12 @@
 """`erfscope datasets`, which lists them, and `erfscope datasets check`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts, print_table
-from erfscope.cli.parameters import SETTING, SIZE
+from erfscope.cli.parameters import SIZE, data_setting_option, root_option
 
 if TYPE_CHECKING:
     from erfscope.records.dataset_check import Finding, SplitCheck
@@ -18,7 +17,7 @@ _CASES_SHOWN = 5
 @click.group("datasets", invoke_without_command=True)
 @output_options
 def datasets_command(output: Output) -> None:
-    """List the datasets: usual crop, classes, splits, and the folders that each expects; or check one."""
+    """List the datasets with usual crop, classes, splits and expected folders; or check one."""
     if click.get_current_context().invoked_subcommand:
         return
     from erfscope import plugins
@@ -66,23 +65,29 @@ def _options(usual: Mapping[str, Any]) -> str:
 
 @datasets_command.command("check")
 @click.argument("name")
+@root_option
 @click.option(
-    "--root", type=click.Path(path_type=Path), help="The dataset's folder.  [default: $ERFSCOPE_DATA/NAME]"
+    "--split",
+    "splits",
+    multiple=True,
+    metavar="SPLIT",
+    help="Split to check; may be repeated.  [default: train and val]",
 )
-@click.option("--split", "splits", multiple=True, help="Which to look at.  [default: train and val]")
 @click.option("--size", type=SIZE, help="Side or HxW of the crop, px.  [default: the dataset's usual]")
 @click.option(
-    "--images", type=click.IntRange(1), help="Read a seeded random subset of so many.  [default: all]"
+    "--images", type=click.IntRange(1), metavar="N", help="Read a random subset of N images.  [default: all]"
 )
-@click.option("--seed", default=0, show_default=True, help="Of the subset, and of drawn images.")
-@click.option("--data-option", type=SETTING, multiple=True, help="An option of a drawn dataset.")
+@click.option(
+    "--seed", default=0, show_default=True, metavar="N", help="Seed of the subset and of synthetic images."
+)
+@data_setting_option
 @output_options
 def check_command(output: Output, /, name: str, splits: tuple[str, ...], **options: Any) -> None:
     r"""Tell what is missing or odd in a dataset before a training run is wasted on it.
 
-    Looks for images without labels and labels without images, files that can't be read, labels of another
-    size than their image or outside the classes, empty splits, images smaller than the crop, classes that
-    never occur. Exits 2 if there is something that training can't run with.
+    It finds images without labels and labels without images, files that can't be read, labels of another
+    size than their image or outside the classes, empty splits, images smaller than the crop, and classes
+    that never occur. The exit code is 2 if training can't run with what it finds.
 
     \b
     erfscope datasets check cityscapes --root /data/cityscapes
@@ -116,7 +121,7 @@ def _print_check(check: "SplitCheck") -> None:
     print_facts(
         [
             ("split", _title(check)),
-            ("folder", check.root or "none, it is drawn"),
+            ("folder", check.root or "none, synthetic"),
             ("images", f"{check.images}, {check.labels} labels, {check.read} read"),
             ("sizes", f"{' to '.join(dict.fromkeys(sizes)) or 'unknown'} px"),
             (

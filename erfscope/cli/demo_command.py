@@ -5,20 +5,25 @@ from pathlib import Path
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts
+from erfscope.cli.parameters import PATH
 
 
 @click.command("demo", context_settings={"show_default": True})
 @click.option(
-    "--out", "-o", type=click.Path(path_type=Path), default=Path("demo"), help="Folder for the results."
+    "--out", "-o", type=PATH, default=Path("demo"), metavar="FOLDER", help="Folder for the results."
 )
 @click.option(
-    "--images", type=click.IntRange(1), default=12, help="Synthetic images; 12 take about a minute."
+    "--images",
+    type=click.IntRange(1),
+    default=12,
+    metavar="N",
+    help="Number of synthetic images; 12 take about a minute.",
 )
-@click.option("--size", type=click.IntRange(1), default=769, help="Side of the images, px.")
+@click.option("--size", type=click.IntRange(1), default=769, metavar="SIDE", help="Side of the images, px.")
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 @output_options
 def demo_command(output: Output, out: Path, images: int, size: int, overwrite: bool) -> None:
-    """Show it all on built-in images: DeepLabV3's map, its star measured, a Gaussian, and figures."""
+    """Run the whole tool on synthetic images: DeepLabV3's map, its star, a Gaussian and figures."""
     from erfscope.workflows.run_demo import demo
 
     result = demo(

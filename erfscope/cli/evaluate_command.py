@@ -1,58 +1,99 @@
 """`erfscope evaluate`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from erfscope.cli.network_options import network_options
 from erfscope.cli.output import Output, output_options, print_facts, print_table
-from erfscope.cli.parameters import NUMBERS, SETTING, SIZE, network_options
+from erfscope.cli.parameters import (
+    NUMBERS,
+    PATH,
+    SIZE,
+    data_setting_option,
+    device_option,
+    max_skipped_option,
+    root_option,
+    workers_option,
+)
+from erfscope.records.choices import FITS, MODES
 
 if TYPE_CHECKING:
     from erfscope.records.scores import Evaluation
 
-_PATH = click.Path(path_type=Path)
-
 
 @click.command("evaluate", context_settings={"show_default": True})
 @network_options
-@click.option("--data", required=True, help="A dataset with labels; 'erfscope datasets' lists them.")
-@click.option("--root", type=_PATH, help="The dataset's folder.  [default: $ERFSCOPE_DATA/NAME]")
-@click.option("--split", default="val", help="train, val, …")
-@click.option("--images", type=int, help="Take a seeded random subset of so many.  [default: all]")
-@click.option("--seed", default=0, help="Of random weights, subset, random crops and drawn images.")
-@click.option("--data-option", type=SETTING, multiple=True, help="An option of a drawn dataset.")
+@click.option(
+    "--data", required=True, metavar="NAME", help="A dataset with labels; 'erfscope datasets' lists them."
+)
+@root_option
+@click.option("--split", default="val", help="Split to score: train, val, …")
+@click.option("--images", type=int, metavar="N", help="Score a random subset of N images.  [default: all]")
+@click.option(
+    "--seed",
+    default=0,
+    metavar="N",
+    help="Seed of random weights, of the subset, of random crops and of synthetic images.",
+)
+@data_setting_option
 @click.option(
     "--size",
     type=SIZE,
-    help="Fit images to that size; draw drawn ones so.  [default: their own; drawn: the checkpoint's crop]",
+    help="Fit images to this size, px, or make synthetic ones at it.  [default: each image's own size; "
+    "synthetic: the checkpoint's crop]",
 )
-@click.option("--fit", default="center-crop", help="With --size: center-crop, resize or random-crop.")
-@click.option("--mode", default="whole", help="whole, or slide: window by window, logits averaged.")
-@click.option("--crop", type=SIZE, help="With slide, the window.  [default: the checkpoint's crop]")
-@click.option("--stride", type=SIZE, help="With slide, its step.  [default: two thirds of the window]")
-@click.option("--scales", type=NUMBERS, default="1.0", help="Average over these scales, such as 0.5,1.0,1.5.")
-@click.option("--short-side", type=int, help="Scale images to this shorter side, px, and the logits back.")
-@click.option("--flip", is_flag=True, help="Average also over the mirrored image.")
-@click.option("--threshold", default=0.5, help="Of a network with one logit: the least probability.")
-@click.option("--trimap", type=NUMBERS, help="Score bands of so many px about boundaries, too.")
-@click.option("--trimap-void", is_flag=True, help="Ignored pixels bound a band as another class would.")
-@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
-@click.option("--batch-size", type=click.IntRange(1), default=1, help="With slide, windows at a time.")
 @click.option(
-    "--workers", type=click.IntRange(0), help="Processes that read images.  [default: by the cores]"
+    "--fit", type=click.Choice(FITS), default="center-crop", help="How images are fitted to --size."
 )
-@click.option("--max-skipped", type=click.FloatRange(0, 1), default=0.01, help="Share of broken images.")
-@click.option("--out", "-o", type=_PATH, help="Write scores and confusion matrix to this JSON file.")
-@click.option("--figure", type=_PATH, help="Draw the confusion matrix to this PNG, PDF or SVG file.")
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="whole",
+    help="Score whole images, or slide a window over them and average its logits.",
+)
+@click.option("--crop", type=SIZE, help="Size of the window, px.  [default: the checkpoint's crop]")
+@click.option("--stride", type=SIZE, help="Step of the window, px.  [default: two thirds of the window]")
+@click.option("--scales", type=NUMBERS, default="1.0", help="Average over these scales, such as 0.5,1.0,1.5.")
+@click.option(
+    "--short-side",
+    type=int,
+    metavar="SIDE",
+    help="Scale images to this shorter side, px, and their logits back.",
+)
+@click.option("--flip", is_flag=True, help="Average over the image and its mirror image.")
+@click.option(
+    "--threshold",
+    default=0.5,
+    metavar="PROBABILITY",
+    help="Least probability of the class, for a network with one logit.",
+)
+@click.option("--trimap", type=NUMBERS, help="Also score bands of these widths around boundaries, px.")
+@click.option("--trimap-void", is_flag=True, help="Count the edges of ignored pixels as boundaries, too.")
+@device_option
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="Number of windows that are computed at once with --mode slide.",
+)
+@workers_option
+@max_skipped_option
+@click.option(
+    "--out", "-o", type=PATH, metavar="FILE", help="Write scores and confusion matrix to this JSON file."
+)
+@click.option(
+    "--figure", type=PATH, metavar="FILE", help="Draw the confusion matrix to this PNG, PDF or SVG file."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the files if they exist.")
 @output_options
 def evaluate_command(output: Output, /, **options: Any) -> None:
     r"""Score a network on labeled images: mIoU, accuracy, precision, recall, F1, Dice.
 
-    Whole images at their own size, unless told otherwise. The error of the mIoU is the sampling of images
-    (jackknife). Classes that neither occur nor are predicted are left out of all means.
+    Images are scored whole and at their own size by default. The error of the mIoU is that of sampling the
+    images (jackknife). Classes that neither occur nor are predicted are left out of all means.
 
     \b
     erfscope evaluate --model run/best.safetensors --data cityscapes --root /data/cityscapes

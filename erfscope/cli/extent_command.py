@@ -6,20 +6,21 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_table
+from erfscope.cli.parameters import PATH
 
 THRESHOLDS = ("0.2", "0.3", "0.5", "0.99")
 
 
 @click.command("extent")
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1)
+@click.argument("files", type=PATH, nargs=-1)
 @output_options
 def extent_command(output: Output, files: tuple[Path, ...]) -> None:
-    """Measure how far each map FILE (erf.h5) reaches, and how many images it really stands on.
+    """Measure how far each map FILE (erf.h5) reaches, and how many images it effectively averages.
 
-    Sides of the smallest squares about the projected center that hold 20, 30, 50 and 99 % of the map, as
-    RepLKNet's script draws them; of log10(1 + map) as well with -v. The diameter of the circle with the
-    area (Σ E)² / Σ E². The side that holds 95 % of what stands above the background. --json has the
-    radial profile.
+    The table has the sides of the smallest squares about the projected center that hold 20, 30, 50 and 99 %
+    of the map, as in RepLKNet's script (with -v also of log10(1 + map)); the diameter of the circle with
+    the area (Σ E)² / Σ E²; and the side of the square that holds 95 % of what lies above the background.
+    --json adds the radial profile.
     """
     from erfscope.workflows.maps import load_erf
     from erfscope.workflows.measurements import measure_extent

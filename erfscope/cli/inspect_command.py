@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from erfscope.cli.network_options import options_beside_spec
 from erfscope.cli.output import Output, output_options, print_facts
-from erfscope.cli.parameters import options_beside_spec
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _SUFFIXES = (".h5", ".hdf5")
@@ -19,7 +19,7 @@ _SUFFIXES = (".h5", ".hdf5")
 @options_beside_spec
 @output_options
 def inspect_command(output: Output, /, spec: str, network: dict[str, Any]) -> None:
-    r"""Tell what a map (erf.h5) or a checkpoint holds and how it came about; -v says more.
+    r"""Describe a map (erf.h5), a checkpoint or a network: what it holds and how it was made; -v says more.
 
     \b
     erfscope inspect erf.h5
@@ -35,7 +35,7 @@ def inspect_command(output: Output, /, spec: str, network: dict[str, Any]) -> No
 
 
 def _is_map(path: Path) -> bool:
-    # Names too long, files that can't be read: what opens them says so.
+    # A name that is too long or a file that can't be read is refused by what opens it.
     with suppress(OSError):
         if path.is_file():
             with path.open("rb") as file:
@@ -57,7 +57,7 @@ def _network(spec: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lines(summary: dict[str, Any], *, verbose: bool) -> list[tuple[str, object]]:
-    """One line a fact; nested facts as `weights.source`, lists by their length."""
+    """Return one line a fact; nested facts are named `weights.source`, long lists told by their length."""
     lines: list[tuple[str, object]] = []
     for name, value in summary.items():
         if isinstance(value, dict):

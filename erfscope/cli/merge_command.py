@@ -6,20 +6,19 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts
-
-_PATH = click.Path(path_type=Path)
+from erfscope.cli.parameters import PATH
 
 
 @click.command("merge")
-@click.argument("files", type=_PATH, nargs=-1, required=True)
-@click.option("--out", "-o", type=_PATH, required=True, help="The map file to write.")
+@click.argument("files", type=PATH, nargs=-1, required=True)
+@click.option("--out", "-o", type=PATH, metavar="FILE", required=True, help="The map file to write.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
-@click.option("--partial", is_flag=True, help="Take what there is where shards are missing or unfinished.")
+@click.option("--partial", is_flag=True, help="Merge what there is if shards are missing or unfinished.")
 @output_options
 def merge_command(output: Output, /, files: tuple[Path, ...], **options: Any) -> None:
-    r"""Make one map of the FILES of its shards, in whichever order: what one process would have computed.
+    r"""Merge the FILES of a map's shards, in any order, to the map that one process would have computed.
 
-    Shards that overlap, are missing, or differ in network, weights, images or options are refused, and named.
+    Shards that overlap or are missing, or that differ in network, weights, images or options, are refused.
 
     \b
     erfscope compute --model deeplabv3 --data cityscapes --shard 0/2 --out a.h5

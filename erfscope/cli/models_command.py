@@ -8,9 +8,9 @@ from erfscope.cli.output import Output, output_options, print_table
 @click.command("models")
 @output_options
 def models_command(output: Output) -> None:
-    """List the networks, with what each stands on unless told otherwise.
+    """List the networks with their default backbone, output stride, rates and classes.
 
-    Multiply-adds are those of an image of 513×513 px with 21 classes. -v lists each network's options.
+    Multiply-adds are counted on an image of 513×513 px with 21 classes. -v lists each network's options.
     """
     from erfscope import plugins
     from erfscope.zoo.catalog.backbone_catalog import BACKBONES

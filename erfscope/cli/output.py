@@ -19,7 +19,7 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Output:
-    """How a command talks: one JSON document or a short table on stdout, all else on stderr."""
+    """Prints one JSON document or a short table on stdout, and all else on stderr."""
 
     as_json: bool
     verbosity: int
@@ -37,7 +37,7 @@ class Output:
             click.echo(text, err=True)
 
     def warn(self, text: str) -> None:
-        """Print one warning on stderr, also with -q: a result must not be trusted silently."""
+        """Print one warning on stderr, also with -q."""
         click.echo(f"warning: {text}", err=True)
 
     def progress(self, label: str, total: int) -> AbstractContextManager[Callable[[int, int], None]]:
@@ -50,11 +50,11 @@ class Output:
 
 
 def output_options(command: Callable[Concatenate[Output, P], None]) -> Callable[P, None]:
-    """Add --json, -q and -v to a command, which gets them as its first argument, an `Output`."""
+    """Add --json, -q and -v to a command; its first argument becomes an `Output`."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, nothing else.")
-    @click.option("-q", "--quiet", is_flag=True, help="No table, no progress; warnings and errors only.")
-    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors, no table or progress.")
+    @click.option("-v", "--verbose", is_flag=True, help="Print more.")
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         as_json, quiet, verbose = (bool(kwargs.pop(name)) for name in ("as_json", "quiet", "verbose"))

@@ -1,8 +1,7 @@
-"""Parameter types: sizes, units and lists of whole numbers as people write them."""
+"""Types of values as people write them (sizes, units, lists), and options that several commands share."""
 
 import re
 from collections.abc import Callable, Sequence
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,18 @@ import click
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
+PATH = click.Path(path_type=Path)
 
-class IntegersType(click.ParamType[Any]):
+
+class SpelledType(click.ParamType[Any]):
+    """A type that `--help` shows by its name as it is; click would write it in capitals."""
+
+    def get_metavar(self, *args: Any, **options: Any) -> str:
+        """Return the name."""
+        return self.name
+
+
+class IntegersType(SpelledType):
     """`6,12,18` → (6, 12, 18)."""
 
     name = "N,N,…"
@@ -25,7 +34,7 @@ class IntegersType(click.ParamType[Any]):
         return tuple(int(part) for part in value.split(","))
 
 
-class NumbersType(click.ParamType[Any]):
+class NumbersType(SpelledType):
     """`0.5,1,1.5` → (0.5, 1.0, 1.5)."""
 
     name = "X,X,…"
@@ -40,7 +49,7 @@ class NumbersType(click.ParamType[Any]):
             self.fail(f"{value!r} is no list of numbers such as 0.5,1.0,1.5", param, ctx)
 
 
-class SizeType(click.ParamType[Any]):
+class SizeType(SpelledType):
     """`769` or `512x1024` (height × width) → (H, W)."""
 
     name = "SIDE|HxW"
@@ -56,7 +65,7 @@ class SizeType(click.ParamType[Any]):
         return height, int(match[2] or height)
 
 
-class ShardType(click.ParamType[Any]):
+class ShardType(SpelledType):
     """`1/4` → (1, 4): the second of four; the first is 0/4."""
 
     name = "I/N"
@@ -81,20 +90,36 @@ class ShardOrAutoType(ShardType):
         return value if value == "auto" else super().convert(value, param, ctx)
 
 
-class UnitType(click.ParamType[Any]):
-    """`384,384` → (y, x); anything else is a layer's name."""
+class PixelType(SpelledType):
+    """`384,384` → (y, x)."""
+
+    name = "Y,X"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, or fail with what was expected."""
+        pixel = _read_pixel(value)
+        if not isinstance(pixel, tuple):
+            self.fail(f"{value!r} is no pixel such as 384,384 (y,x)", param, ctx)
+        return pixel
+
+
+class UnitType(SpelledType):
+    """`384,384` → (y, x); anything else is a layer's name, which is checked against the network later."""
 
     name = "Y,X|LAYER"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse; a name is checked against the network later."""
-        if isinstance(value, tuple):
-            return value
-        match = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", value)
-        return (int(match[1]), int(match[2])) if match else value
+        """Parse a pixel, or return the name."""
+        return _read_pixel(value)
 
 
-class BatchType(click.ParamType[Any]):
+def _read_pixel(value: Any) -> Any:
+    """Return (y, x) for the text of a pixel, anything else as it is."""
+    match = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", value) if isinstance(value, str) else None
+    return (int(match[1]), int(match[2])) if match else value
+
+
+class BatchType(SpelledType):
     """`auto`, or a whole number."""
 
     name = "N|auto"
@@ -108,7 +133,7 @@ class BatchType(click.ParamType[Any]):
         return int(value)
 
 
-class SettingType(click.ParamType[Any]):
+class SettingType(SpelledType):
     """`low_level_channels=16` → ("low_level_channels", 16): numbers, lists of them, true or false, words."""
 
     name = "NAME=VALUE"
@@ -137,90 +162,43 @@ SIZE = SizeType()
 SHARD = ShardType()
 SHARD_OR_AUTO = ShardOrAutoType()
 UNIT = UnitType()
+PIXEL = PixelType()
 SETTING = SettingType()
 
-
-def network_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that name a network; they arrive as one mapping, the arguments of `load_model`."""
-    return _add_network(command, required=True)
-
-
-def optional_network_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that name a network; without --model None arrives."""
-    return _add_network(command, required=False)
-
-
-def options_beside_spec(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of a network that an argument `spec` names; they arrive as one mapping, without it."""
-
-    @wraps(command)
-    def gather(*args: Any, **options: Any) -> None:
-        network = _take_network(options)
-        command(*args, network=network | dict(options.pop("option")), **options)
-
-    return decorated(gather, _NETWORK_OPTIONS)
-
-
-def _add_network(command: Callable[..., None], *, required: bool) -> Callable[..., None]:
-    @wraps(command)
-    def gather(*args: Any, model: str | None, option: tuple[tuple[str, Any], ...], **options: Any) -> None:
-        network = _take_network(options)
-        if model is None:
-            given = next((name for name, value in network.items() if value not in (None, False)), None)
-            if given or option:
-                raise click.UsageError(f"--{(given or 'option').replace('_', '-')} needs --model")
-            command(*args, network=None, **options)
-            return
-        command(*args, network={"spec": model} | network | dict(option), **options)
-
-    spec = click.option(
-        "--model",
-        required=required,
-        help="A network ('erfscope models' lists them), a checkpoint, torchvision:, smp:, hf: or timm:NAME, "
-        "or module:function.",
-    )
-    return decorated(gather, (spec, *_NETWORK_OPTIONS))
-
-
-def network_option_names() -> tuple[str, ...]:
-    """Names of the options that name a network."""
-    return ("model", *_NETWORK, "option")
-
-
-def _take_network(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: options.pop(name) for name in _NETWORK}
+root_option = click.option(
+    "--root", type=PATH, metavar="FOLDER", help="The dataset's folder.  [default: $ERFSCOPE_DATA/NAME]"
+)
+data_setting_option = click.option(
+    "--data-option",
+    type=SETTING,
+    multiple=True,
+    help="Set an option of a synthetic dataset, which 'erfscope datasets' lists; may be repeated.",
+)
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="DEVICE",
+    help="Where to compute: auto (CUDA if there is one), cpu, cuda or cuda:N.",
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Processes that read images.  [default: by the cores]",
+)
+max_skipped_option = click.option(
+    "--max-skipped",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    metavar="SHARE",
+    help="Fail if more than this share of the images can't be read.",
+)
 
 
 def decorated(command: Callable[..., None], decorators: Sequence[Decorator]) -> Callable[..., None]:
-    """Put decorators on a command, the first one outermost."""
+    """Put decorators on a command so that `--help` lists their options in the given order."""
     for decorate in reversed(decorators):
         command = decorate(command)
     return command
-
-
-_NETWORK_OPTIONS = (
-    click.option(
-        "--config", type=click.Path(path_type=Path), help="Description of a checkpoint without one."
-    ),
-    click.option(
-        "--checkpoint",
-        type=click.Path(path_type=Path),
-        help="Weights (.pth, .safetensors).  [default: random]",
-    ),
-    click.option("--allow-partial", is_flag=True, help="Take weights that match less than 95 %."),
-    click.option("--trust", is_flag=True, help="Allow a file that may run code when it is loaded."),
-    click.option("--backbone", help="resnet50-v1c, swin-t, …; 'erfscope models' lists them."),
-    click.option("--output-stride", type=int, help="8, 16 or 32; also of a .pth trained at another."),
-    click.option("--rates", type=INTEGERS, help="Atrous rates of the head, such as 6,12,18."),
-    click.option("--num-classes", type=int, help="[default: the checkpoint's, else the dataset's]"),
-    click.option("--align-corners/--no-align-corners", default=None, help="Of bilinear resizing."),
-    click.option("--multi-grid", type=INTEGERS, help="Factors on the last stage's rate, such as 1,2,4."),
-    click.option("--separable/--no-separable", default=None, help="Of ASPP's convolutions."),
-    click.option(
-        "--option", "-O", type=SETTING, multiple=True, help="Any other option that the network has."
-    ),
-)
-_NETWORK = (
-    "config", "checkpoint", "allow_partial", "trust", "backbone", "output_stride", "rates",
-    "num_classes", "align_corners", "multi_grid", "separable",
-)  # fmt: skip

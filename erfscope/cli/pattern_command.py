@@ -6,15 +6,17 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_table
+from erfscope.cli.parameters import PATH
 
 
 @click.command("pattern")
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1)
+@click.argument("files", type=PATH, nargs=-1)
 @output_options
 def pattern_command(output: Output, files: tuple[Path, ...]) -> None:
     """Say in one word what each map FILE (erf.h5) looks like.
 
-    star, grid, patch-partitioned, local, asymmetric-gaussian, gaussian or diffuse; -v prints all scores.
+    The words are star, grid, patch-partitioned, local, asymmetric-gaussian, gaussian and diffuse. -v prints
+    the scores of all.
     """
     from erfscope.workflows.maps import load_erf
     from erfscope.workflows.pattern import classify_pattern

@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from erfscope.cli.output import Output, output_options
-
-MAP_FILE = click.Path(path_type=Path)
+from erfscope.cli.parameters import PATH
+from erfscope.records.choices import SCALES
 
 
 def _names(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    """`star,gaussian` → ("star", "gaussian"); whether they exist is the drawing's to say."""
+    """Read `star,gaussian` as ("star", "gaussian"); names are checked where they are drawn."""
     from erfscope.report.map_view import SHOWABLE
 
     if value in ("all", "none"):
@@ -19,15 +19,26 @@ def _names(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
 
 
 @click.command("plot", context_settings={"show_default": True})
-@click.argument("file", type=MAP_FILE, default=Path("erf.h5"))
-@click.option("--out", "-o", type=MAP_FILE, help="PNG, PDF or SVG file.  [default: FILE with .png]")
-@click.option("--scale", default="log", help="log, linear or power (square root).")
+@click.argument("file", type=PATH, default=Path("erf.h5"))
+@click.option(
+    "--out",
+    "-o",
+    type=PATH,
+    metavar="FIGURE",
+    help="PNG, PDF or SVG file to write.  [default: FILE with .png]",
+)
+@click.option(
+    "--scale",
+    type=click.Choice(SCALES),
+    default="log",
+    help="Scale of the colors; power takes the square root.",
+)
 @click.option(
     "--show",
     default="star",
     callback=_names,
     metavar="NAME,…",
-    help="star, gaussian, prediction (marks on the map), profiles, residual (panels beside it); all, none.",
+    help="What to draw: on the map star, gaussian, prediction; beside it profiles, residual; all or none.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the figure if it exists.")
 @output_options
@@ -36,9 +47,9 @@ def plot_command(
 ) -> None:
     r"""Draw the map FILE (erf.h5): axes in pixels, the unit marked, the weights named.
 
-    What is to be shown with it is measured first: circles at the star's blobs and squares through its
-    rings, ellipses at 1σ and 2σ of the fitted Gaussian, crosses where the network's graph predicts blobs;
-    cuts through the center and the radial profile; the map less the Gaussian.
+    --show measures the map and draws the results: circles at the star's blobs and squares through its rings,
+    ellipses at 1σ and 2σ of the fitted Gaussian, crosses where the network's graph predicts blobs, profiles
+    through the center and around it, and the residual of the Gaussian.
 
     \b
     erfscope plot --show star,prediction --scale linear --out star.pdf

@@ -4,20 +4,26 @@ from typing import Any
 
 import click
 
+from erfscope.cli.network_options import network_options
 from erfscope.cli.output import Output, output_options, print_facts
-from erfscope.cli.parameters import SIZE, UNIT, network_options
+from erfscope.cli.parameters import SIZE, UNIT
 
 
 @click.command("predict", context_settings={"show_default": True})
 @network_options
 @click.option("--size", type=SIZE, default="769", help="Side or HxW of the image, px.")
-@click.option("--unit", type=UNIT, help="Y,X in the output, or a layer.  [default: the output's center]")
+@click.option(
+    "--unit",
+    type=UNIT,
+    help="Unit whose field of view is predicted: a pixel of the output, or the center of a layer.  [default: "
+    "the output's center]",
+)
 @output_options
 def predict_command(output: Output, /, **options: Any) -> None:
     r"""Predict what a unit sees from the network's graph alone, without any image.
 
-    The atrous convolutions of the head leave a star (parallel) or a grid (in a row): its size, its rates,
-    the rates for this size, and the theoretical receptive field.
+    Parallel atrous convolutions leave a star in the map, consecutive ones a grid. The prediction is its size
+    and rates, the rates that fit this image size, and the theoretical receptive field.
 
     \b
     erfscope predict --model deeplabv3 --size 769

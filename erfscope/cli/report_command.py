@@ -5,14 +5,18 @@ from pathlib import Path
 import click
 
 from erfscope.cli.output import Output, output_options
+from erfscope.cli.parameters import PATH
 
 
 @click.command("report", context_settings={"show_default": True})
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1)
-@click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("report.html"), help="HTML file.")
+@click.argument("files", type=PATH, nargs=-1)
+@click.option(
+    "--out", "-o", type=PATH, default=Path("report.html"), metavar="FILE", help="The HTML file to write."
+)
 @click.option(
     "--crop",
     type=click.IntRange(1),
+    metavar="SIDE",
     help="Side of your training crop, px.  [default: the checkpoint's, or the map's shorter side]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the report if it exists.")
@@ -22,8 +26,8 @@ def report_command(
 ) -> None:
     r"""Write one HTML file on the maps FILES (erf.h5): figures, tables, provenance, and which rates to use.
 
-    It needs no network and no folder beside it. Every number is measured anew; the prediction is the one
-    that was recorded with the map.
+    The file loads nothing from elsewhere. Every number is measured anew; the prediction is the one that was
+    recorded with the map.
 
     \b
     erfscope report one.h5 two.h5 --out both.html --crop 769

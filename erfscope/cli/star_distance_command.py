@@ -6,18 +6,19 @@ from typing import Any
 
 import click
 
+from erfscope.cli.network_options import optional_network_options
 from erfscope.cli.output import Output, output_options, print_table
-from erfscope.cli.parameters import optional_network_options
+from erfscope.cli.parameters import PATH
 
 
 @click.command("star-distance")
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1)
+@click.argument("files", type=PATH, nargs=-1)
 @optional_network_options
 @click.option(
     "--weight-seeds",
     type=click.IntRange(1),
     metavar="K",
-    help="Compute K more maps of the untrained network, with other random weights, and tell the spread.",
+    help="Compute K more maps of the untrained network with other random weights, and report their spread.",
 )
 @output_options
 def star_distance_command(
@@ -25,9 +26,9 @@ def star_distance_command(
 ) -> None:
     r"""Measure the star in each map FILE (erf.h5): its rings, its width from center to center.
 
-    The rates need not be known. Errors are standard errors of the image sampling, and after them the bound
-    of the method's own error. End to end adds the study's 32 px. The prediction is the one that was
-    recorded with the map, or that of --model; it changes no measured number.
+    The rates need not be known. The first error is the standard error of sampling images, the second a bound
+    of the method's own error. End to end adds the study's 32 px. The prediction is the one that was recorded
+    with the map, or that of --model; it changes no measured number.
 
     \b
     erfscope star-distance erf.h5

@@ -6,33 +6,61 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts, print_table
-from erfscope.cli.parameters import INTEGERS, SHARD, SIZE
+from erfscope.cli.parameters import INTEGERS, PATH, SHARD, SIZE
 from erfscope.cli.training_options import training_options
 from erfscope.system.signals import EXIT_RESUMABLE
 
-_PATH = click.Path(path_type=Path)
-
 
 @click.command("sweep")
-@click.argument("plan", required=False, type=_PATH)
-@click.option("--base-rates", type=INTEGERS, help="The base rates R, such as 3,4,5,6; rates are R, 2R, 3R.")
-@click.option("--output-stride", "output_strides", type=INTEGERS, help="One or more, such as 8,16.")
-@click.option("--seeds", type=click.IntRange(1), help="Trainings of each, from --seed on.  [default: 1]")
-@click.option("--recipe", help="'erfscope train --list' lists them.  [default: the one named as the dataset]")
-@click.option("--baseline", help="A network without atrous head, trained alike: fcn, setr-naive, …")
-@click.option("--images", type=click.IntRange(1), help="How many to train on, to score, and a map is of.")
-@click.option("--erf-images", type=click.IntRange(1), help="How many a map is of.")
-@click.option("--erf-size", type=SIZE, help="Side or HxW of the maps, px.  [default: the crops']")
-@click.option("--untrained", is_flag=True, help="Compute the maps before training, too.")
-@click.option("--shard", type=SHARD, help="Do a part of the runs: 0/4, 1/4, … join one table.")
-@click.option("--out", "-o", type=_PATH, default="sweep", show_default=True, help="Folder of the sweep.")
+@click.argument("plan", required=False, type=PATH)
+@click.option("--base-rates", type=INTEGERS, help="Base rates R, such as 3,4,5,6; the rates are R, 2R, 3R.")
+@click.option(
+    "--output-stride", "output_strides", type=INTEGERS, help="Output strides, one or more, such as 8,16."
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train each network N times, with seeds from --seed on.  [default: 1]",
+)
+@click.option(
+    "--recipe",
+    metavar="NAME|FILE",
+    help="A recipe that 'erfscope train --list' lists, or a TOML file.  [default: the dataset's own]",
+)
+@click.option(
+    "--baseline",
+    metavar="NAME",
+    help="A network without atrous head that is trained alike, such as fcn or setr-naive.",
+)
+@click.option(
+    "--images",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train on N images, score N and compute each map from N.",
+)
+@click.option(
+    "--erf-images", type=click.IntRange(1), metavar="N", help="Compute each map from N images instead."
+)
+@click.option("--erf-size", type=SIZE, help="Size of the maps, px.  [default: the crops']")
+@click.option("--untrained", is_flag=True, help="Also compute the maps before training.")
+@click.option("--shard", type=SHARD, help="Do a part of the runs: 0/4, 1/4, … fill one table.")
+@click.option(
+    "--out",
+    "-o",
+    type=PATH,
+    default="sweep",
+    show_default=True,
+    metavar="FOLDER",
+    help="Folder of the sweep.",
+)
 @click.option("--overwrite", is_flag=True, help="Begin anew in a folder that holds a sweep.")
 @training_options
 @output_options
 def sweep_command(output: Output, /, plan: Path | None, **options: Any) -> None:
     r"""Train, score and measure a network at a list of atrous rates; compare predicted and measured.
 
-    Each run has a folder of its own. What is done already isn't done again: the same command goes on where
+    Each run has a folder of its own, and a run that is done isn't repeated: the same command goes on where
     it was stopped, and more rates or seeds extend the table.
 
     \b

@@ -1,26 +1,23 @@
 """`erfscope train`."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from erfscope.cli.output import Output, output_options, print_facts, print_table
-from erfscope.cli.parameters import INTEGERS
+from erfscope.cli.parameters import INTEGERS, PATH
 from erfscope.cli.training_options import training_options
 from erfscope.system.signals import EXIT_RESUMABLE
-
-_PATH = click.Path(path_type=Path)
 
 
 @click.command("train")
 @click.argument("recipe", required=False)
 @click.option("--list", "list_only", is_flag=True, help="List the recipes.")
-@click.option("--output-stride", type=int, help="8, 16 or 32.")
+@click.option("--output-stride", type=int, metavar="N", help="Output stride: 8, 16 or 32.")
 @click.option("--rates", type=INTEGERS, help="Atrous rates of the head, such as 6,12,18.")
-@click.option("--base-rate", type=click.IntRange(1), help="R for the rates R, 2R, 3R.")
-@click.option("--images", type=click.IntRange(1), help="Train on a seeded subset of so many.")
-@click.option("--out", "-o", type=_PATH, help="Folder of the run.  [default: runs/RECIPE]")
+@click.option("--base-rate", type=click.IntRange(1), metavar="R", help="Base rate R of the rates R, 2R, 3R.")
+@click.option("--images", type=click.IntRange(1), metavar="N", help="Train on a random subset of N images.")
+@click.option("--out", "-o", type=PATH, metavar="FOLDER", help="Folder of the run.  [default: runs/RECIPE]")
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
 @click.option("--overwrite", is_flag=True, help="Begin anew in a folder that holds a run.")
 @training_options
@@ -28,8 +25,8 @@ _PATH = click.Path(path_type=Path)
 def train_command(output: Output, /, recipe: str | None, list_only: bool, **options: Any) -> None:
     r"""Train a network by a recipe: a name from --list, or a TOML file.
 
-    The folder gets the whole recipe, a log, curves, the state to go on from, and the best and the last
-    weights. Ctrl-C and SIGTERM end it at a whole step, with code 75; --resume goes on.
+    The folder receives the whole recipe, a log, curves, the state to resume from, and the best and the last
+    weights. Ctrl-C and SIGTERM end a run at a whole step, with code 75; --resume goes on.
 
     \b
     erfscope train synthetic-streets --base-rate 4 --out run

@@ -1,34 +1,74 @@
 """The options that `erfscope train` and `erfscope sweep` share: those that change a recipe."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 
-from erfscope.cli.parameters import SETTING, SIZE, decorated
+from erfscope.cli.parameters import (
+    PATH,
+    SETTING,
+    SIZE,
+    data_setting_option,
+    decorated,
+    device_option,
+    root_option,
+    workers_option,
+)
+from erfscope.records.choices import PRECISIONS
 
-_PATH = click.Path(path_type=Path)
 _OPTIONS = (
-    click.option("--model", help="A network; another than the recipe's discards the rest of its network."),
-    click.option("--backbone", help="resnet50-v1c, swin-t, …; 'erfscope models' lists them."),
-    click.option("--option", "-O", type=SETTING, multiple=True, help="Any other option of the network."),
     click.option(
-        "--pretrained", type=_PATH, help="The backbone's weights: torchvision's, timm's, OpenMMLab's."
+        "--model",
+        metavar="NAME",
+        help="Train this network; if it isn't the recipe's, the recipe's other network options are dropped.",
     ),
-    click.option("--data", help="A dataset with labels; 'erfscope datasets' lists them."),
-    click.option("--root", type=_PATH, help="The dataset's folder.  [default: $ERFSCOPE_DATA/NAME]"),
-    click.option("--data-option", type=SETTING, multiple=True, help="An option of a synthetic dataset."),
-    click.option("--size", type=SIZE, help="Side or HxW of the crops, px."),
-    click.option("--iterations", type=click.IntRange(1), help="Steps of the optimizer."),
-    click.option("--batch-size", type=click.IntRange(1), help="Images a process and pass."),
-    click.option("--lr", type=float, help="Learning rate."),
-    click.option("--seed", type=click.IntRange(0), help="Of weights, order, augmentation and dropout."),
-    click.option("--precision", help="float32, bfloat16 (mixed), float64, or tf32 on CUDA."),
-    click.option("--workers", type=click.IntRange(0), help="Processes that read images."),
     click.option(
-        "--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="Any field of a recipe."
+        "--backbone",
+        metavar="NAME",
+        help="Backbone, such as resnet50-v1c or swin-t; 'erfscope models' lists them.",
     ),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option(
+        "--option",
+        "-O",
+        type=SETTING,
+        multiple=True,
+        help="Set any other option of the network; may be repeated.",
+    ),
+    click.option(
+        "--pretrained",
+        type=PATH,
+        metavar="FILE",
+        help="Start from these backbone weights of torchvision, timm or OpenMMLab.",
+    ),
+    click.option("--data", metavar="NAME", help="A dataset with labels; 'erfscope datasets' lists them."),
+    root_option,
+    data_setting_option,
+    click.option("--size", type=SIZE, help="Size of the crops, px."),
+    click.option("--iterations", type=click.IntRange(1), metavar="N", help="Number of optimizer steps."),
+    click.option(
+        "--batch-size", type=click.IntRange(1), metavar="N", help="Images in a forward pass of each process."
+    ),
+    click.option("--lr", type=float, metavar="RATE", help="Learning rate."),
+    click.option(
+        "--seed",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Seed of weights, order, augmentation and dropout.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        help="Precision; bfloat16 is mixed precision, tf32 needs CUDA.",
+    ),
+    workers_option,
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="SECTION.FIELD=VALUE",
+        help="Set any field of the recipe; may be repeated.",
+    ),
+    device_option,
 )
 
 
