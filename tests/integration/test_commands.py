@@ -78,7 +78,7 @@ def test_star_distance_keys(run, map_file):
 
 
 def test_fit_gaussian_keys(run, map_file):
-    (result,) = run("fit-gaussian", "--json", "--model", "rotated").json["results"]
+    (result,) = run("fit-gaussian", "--json", "--shape", "rotated").json["results"]
     assert result["model"] == "rotated"
     assert set(result) >= {
         "file", "x0_px", "y0_px", "sigma_x_px", "sigma_y_px", "theta_deg", "amplitude", "offset", "stderr",
