@@ -1,12 +1,12 @@
-"""What other packages bring: entry points of three groups, looked up when they are needed, never before.
+"""Plug-ins: what other packages add by entry points of three groups, imported when they are needed.
 
 `erfscope.checkpoints`
-    An object with `recognizes(request) -> str | None`, which says in words what told it, and
+    An object with `recognizes(request) -> str | None`, which says in words how it detected its format, and
     `read(request)`, which returns a network; `request` is a `checkpoints.request.Request`.
 `erfscope.networks`
-    By its name, a function of options that returns a network, or a network and its preprocessing.
+    Network name -> a function of options that returns a network, or a network and its preprocessing.
 `erfscope.datasets`
-    By its name, a function of what `open_dataset` takes that returns an iterable of samples.
+    Dataset name -> a function of arguments of `open_dataset` that returns an iterable of samples.
 """
 
 import logging
@@ -21,12 +21,12 @@ _log = logging.getLogger("erfscope")
 
 
 def names(group: str) -> list[str]:
-    """Names in a group. Imports none of them."""
+    """Return the names in a group; imports nothing."""
     return sorted(entry_points(group=group).names)
 
 
 def load(group: str, name: str) -> Any:
-    """Import what is called so.
+    """Import the plug-in of a group by its name.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def load(group: str, name: str) -> Any:
 
 
 def load_all(group: str) -> dict[str, Any]:
-    """Import all of a group; those that can't be are reported, in a line each, and left out."""
+    """Import all plug-ins of a group; those that can't be imported are reported and left out."""
     found = {}
     for name in names(group):
         try:
@@ -54,17 +54,17 @@ def load_all(group: str) -> dict[str, Any]:
 
 
 def report(problem: str) -> None:
-    """Say on the log, which goes to stderr, what is wrong with a plug-in that is not needed."""
+    """Log, which prints on stderr, what is wrong with a plug-in that can be done without."""
     _log.warning("warning: %s", problem)
 
 
 def failure(group: str, name: str, error: BaseException) -> PluginError:
-    """Make one line of whatever a plug-in raised."""
+    """Return an error that tells in one line what a plug-in raised."""
     (entry, *_) = entry_points(group=group, name=name)
     return PluginError(f"{describe(entry)} failed ({one_line(error)}); mend or remove it")
 
 
 def describe(entry: EntryPoint) -> str:
-    """Name a plug-in and the package that brings it."""
+    """Return the names of a plug-in, its group and its package."""
     package = entry.dist.name if entry.dist else "unknown"
     return f"plug-in {entry.name} ({entry.group}) of the package {package}"

@@ -1,4 +1,4 @@
-"""The one place that creates and replaces files: a file is always complete or not there."""
+"""The one place that creates and replaces files: a file is complete, or it isn't there."""
 
 import os
 import shutil
@@ -11,12 +11,12 @@ from erfscope.errors import MapError
 
 
 def prepare_target(path: Path, *, overwrite: bool, bytes_needed: int = 0) -> None:
-    """Check, before hours of work, that `path` can be written at their end; makes its folder.
+    """Check before hours of work that `path` can be written after them, and make its folder.
 
     Raises
     ------
     MapError
-        The file exists and `overwrite` is False, or its folder can't be made, written to, or hold it.
+        The file exists and `overwrite` is False, or its folder can't be made or written to, or is too full.
     """
     if path.is_dir():
         raise MapError(f"{path} is a folder; give the name of a file")
@@ -42,10 +42,10 @@ def prepare_target(path: Path, *, overwrite: bool, bytes_needed: int = 0) -> Non
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it there when the block ends well, else remove it.
+    """Yield a temporary path beside `path`, which replaces it if the block ends without error.
 
-    The content is on the disk (fsync) before the name is, so that a crash leaves the old file or the
-    new one, never a part.
+    The content is on the disk (fsync) before it gets its name, so that a crash leaves the old file or the new
+    one, never a part of it.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # Windows has no handle of a folder
+    if os.name != "posix":  # Windows has no handles of folders
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -11,18 +11,18 @@ def dataset_root(name: str) -> Path | None:
 
 
 def wait_passively() -> None:
-    """Let idle OpenMP threads sleep; must run before torch is imported.
+    """Let idle OpenMP threads sleep, unless the user has set a policy; call it before torch is imported.
 
-    Threads that spin at a barrier keep the core from whoever shares it: with one busy neighbor on two
-    cores, an FCN image takes 3.8 s spinning and 0.6 s sleeping. A value that the user set stands.
+    Threads that spin at a barrier keep others from the core: with one busy neighbor on two cores, an image
+    of an FCN takes 3.8 s with spinning threads and 0.6 s with sleeping ones.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def torchrun_place() -> tuple[int, int, int, int] | None:
-    """Return what torchrun tells a process: its rank among all and on its machine, and the numbers of both.
+    """Return rank, local rank, world size and local world size of a process that torchrun started.
 
-    None for a process that it didn't start.
+    None for any other process.
     """
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
     if not all(os.environ.get(name, "").isdecimal() for name in (*names, "MASTER_PORT")):
@@ -32,10 +32,10 @@ def torchrun_place() -> tuple[int, int, int, int] | None:
 
 
 def shard_place() -> tuple[int, int] | None:
-    """Return the number of this process among those that share a map, and how many they are.
+    """Return the index of this process among those that share a map, and their number.
 
-    As torchrun says, or SLURM: tasks of an array, times processes that srun started in each. None for a
-    process that stands alone.
+    They are the processes of torchrun, or of SLURM: tasks of an array times the processes that srun started
+    in each. None for a single process.
     """
     place = torchrun_place()
     if place is not None:
@@ -51,7 +51,7 @@ def shard_place() -> tuple[int, int] | None:
 
 
 def place_on_machine() -> tuple[int, int]:
-    """Return the number of this process among those started together on this machine, and theirs."""
+    """Return the index of this process among those started together on this machine, and their number."""
     place = torchrun_place()
     if place is not None:
         return place[1], place[3]
@@ -61,9 +61,9 @@ def place_on_machine() -> tuple[int, int]:
 
 
 def granted_cores() -> int | None:
-    """Return how many of this machine's cores SLURM grants a job, or each of a job's processes; else None.
+    """Return how many of this machine's cores SLURM grants to the job; None outside SLURM.
 
-    Not every cluster binds processes to theirs.
+    It is asked because not every cluster binds processes to their cores.
     """
     each = _number("SLURM_CPUS_PER_TASK")
     if each is not None:
@@ -72,9 +72,9 @@ def granted_cores() -> int | None:
 
 
 def asked_threads() -> int | None:
-    """Return how many threads the user asks for by OMP_NUM_THREADS; None if they leave it to us.
+    """Return how many threads the user asks for by OMP_NUM_THREADS, else None.
 
-    Under torchrun too, which sets the variable by itself.
+    None under torchrun, which sets the variable by itself.
     """
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     return int(first) if first.isdecimal() and int(first) and torchrun_place() is None else None
@@ -86,5 +86,5 @@ def _number(name: str) -> int | None:
 
 
 def make_cublas_repeatable() -> None:
-    """Give cuBLAS the workspace with which it returns the same bits each time; before CUDA is first used."""
+    """Give cuBLAS the workspace with which it repeats its results; call it before CUDA is first used."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -1,4 +1,4 @@
-"""One process at a time writes a map: a lock that network file systems keep, and a dead process gives up."""
+"""A lock that lets one process at a time write a file, also on network file systems and after a crash."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from filelock import SoftFileLease, Timeout
 
 from erfscope.errors import MapError
 
-#: After so long without a sign of life, a process on another machine counts as dead.
+#: A process on another machine that hasn't touched its lock for so long counts as dead.
 LEASE_SECONDS = 60.0
 _WAIT_SECONDS, _POLL_SECONDS = 1.2 * LEASE_SECONDS, 0.5
 
@@ -24,10 +24,12 @@ class Holder:
 
     Attributes
     ----------
+    host, pid
+        Name of its machine, and its number there.
     here
         Whether it runs on this machine.
     alive
-        None where it runs on another machine, of which nothing is known but its signs of life.
+        Whether it still runs; None for a process on another machine that may.
     """
 
     host: str
@@ -40,27 +42,27 @@ class Holder:
 
 
 class Hold:
-    """A lock that is held."""
+    """A lock that this process holds."""
 
     def __init__(self, path: Path, lease: SoftFileLease) -> None:
         self._path, self._lease = path, lease
 
     def give_up(self) -> None:
-        """Let others have it before the block ends."""
+        """Release the lock before the block ends."""
         self._lease.release(force=True)
 
     def check(self) -> None:
-        """Refuse to go on where another process has taken it over, from one that was suspended, say.
+        """Refuse to go on if another process has taken the lock over, because this one was suspended, say.
 
         Raises
         ------
         MapError
-            It is another's.
+            Another process holds the lock.
         """
         if self._lease.owner is not None and not self._lease.is_lock_held_by_us:
             raise MapError(
-                f"{self._path} was taken over by {holder(self._path)}, for this process gave no sign of life "
-                "for a minute; what it has done since is dropped"
+                f"{self._path} was taken over by {holder(self._path)} because this process gave no sign of "
+                "life for a minute; what it has done since is dropped"
             )
 
 
@@ -68,15 +70,15 @@ class Hold:
 def locked(path: Path, wait: Callable[[str], None] = lambda reason: None) -> Iterator[Hold]:
     """Hold the lock on `path`, a file `path.lock` beside it.
 
-    It needs no more than that a file is created by one process only, which NFS and Lustre guarantee. The
-    holder touches it every now and then. One whose process is gone from this machine is taken over at once,
-    and one of another machine after a minute without a sign of life; clocks are not compared. What a killed
-    process left half written beside `path` is removed.
+    The lock relies only on a file being created by a single process, which NFS and Lustre guarantee. The
+    holder touches the file now and then. A lock is taken over at once if its process on this machine has
+    ended, and after a minute without a touch if its process is on another machine; clocks are not compared.
+    What a killed process left half written beside `path` is removed.
 
     Parameters
     ----------
     wait
-        Is told in a line that a process on another machine is waited for, to see if it lives.
+        Receives one line if a process on another machine has to be waited for, to see whether it lives.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def locked(path: Path, wait: Callable[[str], None] = lambda reason: None) -> Ite
 
 
 def holder(path: Path) -> Holder | None:
-    """Return who holds the lock on `path`, None for nobody."""
+    """Return the process that holds the lock on `path`; None if nobody does."""
     marker = _lock_file(path)
     owner = _lease(path).owner
     if owner is None:
@@ -108,7 +110,7 @@ def holder(path: Path) -> Holder | None:
     here, alive = owner.hostname == _this_host(), None
     if here:
         alive = _runs(owner.pid)
-    elif _silence(marker) > 2 * LEASE_SECONDS:  # twice, for here two machines' clocks are compared
+    elif _silence(marker) > 2 * LEASE_SECONDS:  # twice, because here the clocks of two machines are compared
         alive = False
     return Holder(owner.hostname.partition("?")[0], owner.pid, here, alive)
 
@@ -119,7 +121,7 @@ def _acquire(lock: SoftFileLease, path: Path, wait: Callable[[str], None]) -> No
         return
     found = holder(path)
     if found is not None and found.here and not found.alive:
-        # It has ended, but nobody has waited for it yet, so that its number is still taken.
+        # The process has ended, but its parent hasn't waited for it, so that its number is still taken.
         lock.force_break()
         with suppress(Timeout):
             lock.acquire()
@@ -135,7 +137,7 @@ def _acquire(lock: SoftFileLease, path: Path, wait: Callable[[str], None]) -> No
 
 
 def _lease(path: Path) -> SoftFileLease:
-    # Threads share it, for the one that ends a process in time gives it up as well.
+    # Threads share the lease, because the thread that ends a process in time releases it, too.
     return SoftFileLease(_lock_file(path), lease_duration=LEASE_SECONDS, timeout=0, thread_local=False)
 
 
@@ -145,7 +147,7 @@ def _lock_file(path: Path) -> Path:
 
 @cache
 def _this_host() -> str:
-    """Return how a lock names this machine: by its host name and, in a container, by more."""
+    """Return the name that locks have for this machine: the host name and, in a container, more."""
     with TemporaryDirectory() as folder, SoftFileLease(Path(folder) / "lock") as lock:
         return lock.owner.hostname if lock.owner else ""
 

@@ -1,4 +1,4 @@
-"""Keeps the memory of one image for the next, tells how much a process has used, and that it has no more."""
+"""Keep memory for the next image, measure how much a process has used, and explain when there is no more."""
 
 import ctypes
 import platform
@@ -13,17 +13,17 @@ from erfscope.errors import ComputeError
 # Parameters of glibc's mallopt, and their defaults.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _DEFAULTS = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
-# How torch and, where a convolution finds no room for its workspace, oneDNN tell that memory ended.
-_WORDS = ("can't allocate memory", "could not create a primitive")
+# Messages of torch, and of oneDNN for a convolution without memory for its workspace.
+_OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive")
 
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
     """Within the block, memory that is freed stays with the process.
 
-    By default glibc asks the system for every large tensor anew, and the system hands over each page by
-    an interrupt: a quarter of the time of a DeepLabV3 on two cores. Elsewhere than on glibc nothing is
-    changed. Afterwards the memory is given back.
+    By default glibc returns the memory of every large tensor and asks for it anew, with a page fault for each
+    page: a quarter of the time of a DeepLabV3 on two cores. The memory is given back after the block. With
+    other C libraries nothing is changed.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
@@ -41,29 +41,36 @@ def kept_memory() -> Iterator[None]:
 
 @contextmanager
 def translate_out_of_memory(what: str, remedy: str | None = None) -> Iterator[None]:
-    """Say in words where `what` asks for more memory than there is; a smaller batch or size is the remedy.
+    """Raise an error that names a remedy if the block runs out of memory.
+
+    Parameters
+    ----------
+    what
+        Names what is computed, for the message.
+    remedy
+        What to try instead; by default a smaller size, and on CUDA a smaller batch.
 
     Raises
     ------
     ComputeError
-        Memory could not be had.
+        There is not enough memory, on the CPU or on CUDA.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # On the CPU torch raises the same error for memory as for anything else.
         on_cuda = isinstance(error, torch.OutOfMemoryError)
-        ended = any(words in str(error) for words in _WORDS)
-        if not (on_cuda or isinstance(error, MemoryError) or ended):
+        # On the CPU torch raises a RuntimeError, as it does for anything else.
+        on_cpu = isinstance(error, MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY)
+        if not (on_cuda or on_cpu):
             raise
         usual = "a smaller --batch-size or --size" if on_cuda else "a smaller --size"
         raise ComputeError(f"{what} needs more memory than there is; give {remedy or usual}") from error
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Return the most bytes in use so far: by tensors on a CUDA device, by the whole process on the CPU.
+    """Return the most bytes that were in use so far: by tensors on a CUDA device, else by the whole process.
 
-    None where the system doesn't tell.
+    None if the system doesn't measure it.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

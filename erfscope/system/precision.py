@@ -1,4 +1,4 @@
-"""Precisions: what tensors hold, and how CUDA multiplies them."""
+"""The numbers that tensors hold, and those in which CUDA multiplies them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import torch
 
-#: By name, the numbers that images, weights and gradients are held in. Sums are always float64.
+#: Name -> type of images, weights and gradients. Sums are always float64.
 PRECISIONS: Mapping[str, torch.dtype] = MappingProxyType(
     {
         "float32": torch.float32,
@@ -16,14 +16,14 @@ PRECISIONS: Mapping[str, torch.dtype] = MappingProxyType(
     }
 )
 REDUCED = ("bfloat16", "tf32")
-"""Precisions whose maps are held against float32 on the first images."""
+"""Precisions whose maps are compared to float32 on the first images."""
 
 
 @contextmanager
 def arithmetic(precision: str) -> Iterator[None]:
-    """Within the block CUDA multiplies float32 as `precision` says.
+    """Multiply float32 in TF32 on CUDA within the block if `precision` is "tf32", else in full.
 
-    Torch's own default is TF32 in convolutions and float32 in matrix products.
+    By default torch takes TF32 for convolutions and float32 for matrix products.
     """
     backends = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
     before = [backend.fp32_precision for backend in backends]

@@ -1,4 +1,4 @@
-"""Signals that ask a run to end: it finishes its step, saves, and can be resumed."""
+"""Let signals end a run at a whole step, so that it is saved and can be resumed."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 EXIT_RESUMABLE = 75
-#: Batch systems kill some 30 s after the signal, and we promise 10: what hasn't come round by then is left.
+#: Batch systems kill a process some 30 s after the signal, and we promise to end within 10 s.
 GRACE_SECONDS = 7.0
 
 SIGNALS = tuple(
@@ -20,13 +20,15 @@ SIGNALS = tuple(
 
 @dataclass
 class Stop:
-    """Whether a signal came, and which.
+    """True once a signal has come.
 
     Attributes
     ----------
+    name
+        The signal's name; "" before one has come.
     on_deadline
-        What another thread does, the last one first, before it ends a process that doesn't come round in
-        time: one long step of a network can't be interrupted.
+        Functions that another thread calls, the last one first, before it ends a process whose current step
+        takes too long: a step of a network can't be interrupted.
     """
 
     name: str = ""
@@ -38,9 +40,9 @@ class Stop:
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Within the block a signal ends the process with code 75: there is nothing to save.
+    """End the process at once, with code 75, if a signal comes within the block: nothing has to be saved.
 
-    So it is during the slow imports. SystemExit isn't raised, for within an import of torch it would abort.
+    This is for the slow imports. A handler can't raise SystemExit there, because torch would abort.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -52,38 +54,38 @@ def ending_at_once() -> Iterator[None]:
 
 @contextmanager
 def stoppable(*, in_time: bool = False) -> Iterator[Stop]:
-    """Within the block signals set a mark instead of ending the process; a second Ctrl-C ends it at once.
+    """Yield a `Stop` that signals within the block set to true; a second Ctrl-C raises `KeyboardInterrupt`.
 
     Parameters
     ----------
     in_time
-        Whether another thread ends the process, with code 75, where it hasn't come round `GRACE_SECONDS`
-        after a signal.
+        Whether another thread ends the process, with code 75, if the block isn't left `GRACE_SECONDS` after
+        a signal.
     """
     stop = Stop()
-    came: list[int] = []
+    received: list[int] = []
 
     def mark(number: int, frame: FrameType | None) -> None:
-        # Not by `stop`, which the other thread may set for the same signal.
-        if came and number == signal.SIGINT:
+        # `stop` can't tell whether this signal is the first: the other thread may have set it.
+        if received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        came.append(number)
+        received.append(number)
         stop.name = signal.Signals(number).name
 
-    with _handled(mark) as attended, _deadline(stop) if in_time and attended else nullcontext():
+    with _handled(mark) as handled, _deadline(stop) if in_time and handled else nullcontext():
         yield stop
 
 
 def leave(message: str) -> None:
-    """End the process with code 75, from any thread, and say why."""
-    # Not by print: a handler may interrupt one, whose buffer can't be entered twice.
+    """Print a message on stderr and end the process with code 75, from any thread."""
+    # A handler may interrupt `print`, whose buffer can't be entered twice; `os.write` has none.
     os.write(2, f"erfscope: {message}\n".encode())
     os._exit(EXIT_RESUMABLE)
 
 
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[bool]:
-    """Yield whether signals are handled: only the main thread can do so, and only there they arrive."""
+    """Set the handler of all signals within the block; yield False outside the main thread, which can't."""
     if threading.current_thread() is not threading.main_thread():
         yield False
         return
@@ -97,9 +99,10 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[bool]
 
 @contextmanager
 def _deadline(stop: Stop) -> Iterator[None]:
-    """Let a thread end the process where the block isn't left in time after a signal.
+    """Let a thread end the process if the block isn't left in time after a signal.
 
-    Python's handlers wait for the step that the main thread is in; the interpreter writes to a pipe at once.
+    Python calls a handler only after the main thread's current step; but it writes each signal's number to a
+    pipe at once, and the thread reads from that.
     """
     left = threading.Event()
     reader, writer = os.pipe()
@@ -112,7 +115,7 @@ def _deadline(stop: Stop) -> Iterator[None]:
     finally:
         signal.set_wakeup_fd(before)
         left.set()
-        os.close(writer)  # which ends the thread's reading
+        os.close(writer)  # ends the thread's reading
         thread.join()
         os.close(reader)
 
@@ -126,9 +129,9 @@ def _watch(reader: int, stop: Stop, left: threading.Event) -> None:
         return
     if left.wait(GRACE_SECONDS):
         return
-    for say in reversed(stop.on_deadline):
+    for act in reversed(stop.on_deadline):
         try:
-            say()
+            act()
         except Exception as error:  # whatever it is, the process must end
             os.write(2, f"erfscope: {error}\n".encode())
     leave(f"{stop.name}; one step takes too long to wait for; the same command with --resume goes on")
