@@ -1,10 +1,10 @@
-"""Images for a network: one reader a layout, synthetic scenes, and the way from file to tensor."""
+"""Datasets of images and labels: readers of layouts on disk, synthetic scenes, and samples as tensors."""
 
 from erfscope.datasets.check_split import check_split
 from erfscope.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, ImageDataset, Sample
 from erfscope.datasets.fit_to_size import FITS
 from erfscope.datasets.labels import IGNORE
-from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.layout_catalog import LAYOUTS
 from erfscope.datasets.opening import open_dataset
 from erfscope.datasets.plugged import PluggedDataset
@@ -16,8 +16,8 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "LAYOUTS",
+    "DatasetLayout",
     "ImageDataset",
-    "Layout",
     "PluggedDataset",
     "Sample",
     "SkippedImage",

@@ -1,4 +1,4 @@
-"""What is missing or odd in a dataset, found before a training run is wasted on it."""
+"""Find what is missing or odd in a dataset before a training run is wasted on it."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from erfscope import plugins
 from erfscope.datasets.dataset import MOST_SCENES, SyntheticSource
 from erfscope.datasets.decode import read_image
 from erfscope.datasets.labels import IGNORE, decode_label
-from erfscope.datasets.layout import Layout, Pixels
+from erfscope.datasets.layout import DatasetLayout, Pixels
 from erfscope.datasets.layout_catalog import LAYOUTS
 from erfscope.datasets.listing import Entry, Listing
 from erfscope.datasets.opening import (
@@ -29,14 +29,14 @@ from erfscope.datasets.synthetic_options import choose_options
 from erfscope.errors import DatasetError, ImageError
 from erfscope.records.dataset_check import KINDS, Finding, SplitCheck
 
-Progress = Callable[[int, int], None]
-OpenProgress = Callable[[str, int], AbstractContextManager[Progress]]
+ShowProgress = Callable[[int, int], None]
+OpenProgress = Callable[[str, int], AbstractContextManager[ShowProgress]]
 Size = tuple[int, int]
 Counts = npt.NDArray[np.int64]
 
 
 def usual_splits(name: str) -> tuple[str, ...]:
-    """Return the splits to look at unless told otherwise, those that training and scoring take.
+    """Return the splits that are checked by default: those of training and scoring.
 
     Raises
     ------
@@ -57,25 +57,24 @@ def check_split(
     options: Mapping[str, Any] | None = None,
     progress: OpenProgress | None = None,
 ) -> SplitCheck:
-    """Look at one split of a dataset: whether files pair up, and what is in as many of them as asked for.
+    """Check one split of a dataset: whether images and labels pair up, and what the files hold.
 
     Parameters
     ----------
     name, root, split, seed, options
         As in `open_dataset`.
     size
-        Side or (height, width) that images are to be cut to, px; by default the layout's usual crop.
+        Side or (height, width) of the crops that are wanted, px; by default the layout's usual crop.
     images
-        How many to read, a seeded random subset, or how many to draw of synthetic ones; all by default, or
-        if there are no more.
+        How many to read, a random subset; by default, or if there are fewer, all.
     progress
-        Opens a display from a label and a number of images; it is told how many were read, and how many
-        couldn't be.
+        Opens a display for a label and a number of images, which is called with the numbers of images that
+        were read and that couldn't be.
 
     Returns
     -------
     SplitCheck
-        Its `fatal` findings are what training can't run with.
+        With its findings; training can't run with the `fatal` ones.
 
     Raises
     ------
@@ -89,58 +88,58 @@ def check_split(
         )
     crop, used_split = choose_size(layout.size if size is None else size), choose_split(layout, split)
     label = f"{name} {used_split or ''}".strip()
-    tally = _Tally(crop, lambda total: (progress or _no_progress)(label, total))
+    scan = _SplitScan(crop, lambda total: (progress or _no_progress)(label, total))
     used_options = choose_options(layout, options, crop)
     folder = None
     if layout.find is None:
         count = layout.scenes if images is None else min(images, MOST_SCENES)
-        tally.look_at_drawn(SyntheticSource(layout, used_split, count, seed, crop, True, used_options))
+        scan.look_at_synthetic(SyntheticSource(layout, used_split, count, seed, crop, True, used_options))
     else:
-        folder = _look_on_disk(tally, layout, choose_root(layout, root), used_split, images, seed)
-    tally.look_for_classes(layout.classes)
+        folder = _look_on_disk(scan, layout, choose_root(layout, root), used_split, images, seed)
+    scan.look_for_classes(layout.classes)
     return SplitCheck(
         dataset=layout.name,
         root=None if folder is None else str(folder),
         split=used_split,
         crop=crop,
         classes=layout.classes,
-        **tally.result(len(layout.classes)),
+        **scan.result(len(layout.classes)),
     )
 
 
 def _look_on_disk(
-    tally: "_Tally", layout: Layout, folder: Path, split: str | None, images: int | None, seed: int
+    scan: "_SplitScan", layout: DatasetLayout, folder: Path, split: str | None, images: int | None, seed: int
 ) -> Path:
     try:
         listing = list_split(layout, folder, split)
     except DatasetError as error:
-        tally.note("split not there", split or layout.name, str(error))
+        scan.note("split not there", split or layout.name, str(error))
         return folder
-    tally.look_at_listing(listing, bool(layout.classes))
+    scan.look_at_listing(listing, bool(layout.classes))
     there = len(listing.entries)
-    tally.look_at_files(listing, there if images is None else min(images, there), seed)
+    scan.look_at_files(listing, there if images is None else min(images, there), seed)
     return listing.root
 
 
 @contextmanager
-def _no_progress(label: str, total: int) -> Iterator[Progress]:
+def _no_progress(label: str, total: int) -> Iterator[ShowProgress]:
     yield lambda done, broken: None
 
 
-def _layout(name: str) -> Layout:
+def _layout(name: str) -> DatasetLayout:
     if name not in LAYOUTS and name in plugins.names(plugins.DATASETS):
         raise DatasetError(
-            f"{name} is a plug-in, which reads its files itself; check takes the built-in layouts"
+            f"{name} is a plug-in, which reads its files itself; check takes built-in datasets"
         )
     return LAYOUTS[choose_layout(name)]
 
 
 @dataclass
-class _Tally:
-    """What is found and counted."""
+class _SplitScan:
+    """What a split holds: findings, image sizes, and pixels by class."""
 
     crop: Size
-    progress: Callable[[int], AbstractContextManager[Progress]]
+    progress: Callable[[int], AbstractContextManager[ShowProgress]]
     images: int = 0
     labels: int = 0
     read: int = 0
@@ -152,7 +151,7 @@ class _Tally:
     def note(self, kind: str, what: str, detail: str = "") -> None:
         self.cases[kind].append((what, detail))
 
-    def look_at_drawn(self, source: SyntheticSource) -> None:
+    def look_at_synthetic(self, source: SyntheticSource) -> None:
         self.images = self.labels = source.count
         with self.progress(source.count) as show:
             for index, name in enumerate(source.names):
@@ -198,8 +197,8 @@ class _Tally:
             self.note("label unreadable", entry.label, _reason(error, root / entry.label))
             return False
         self._count_label(entry.label, label.classes)
-        if label.strangers:
-            self.note("label outside the classes", entry.label, label.strangers)
+        if label.unknown_values:
+            self.note("label outside the classes", entry.label, label.unknown_values)
         if image and label.classes.shape != (image.height, image.width):
             sizes = f"{_px(label.classes.shape)}, its image {_px((image.height, image.width))}"
             self.note("label and image of different size", entry.label, sizes)

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from erfscope.datasets.decode import read_image
 from erfscope.datasets.fit_to_size import fit_pair
 from erfscope.datasets.labels import read_label
-from erfscope.datasets.layout import Layout, Pixels
+from erfscope.datasets.layout import DatasetLayout, Pixels
 from erfscope.datasets.listing import Entry
 from erfscope.errors import ImageError
 
@@ -25,7 +25,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 MOST_SCENES = 100_000
-"""In one split of a synthetic dataset: names have five digits, and their order is that of the numbers."""
+"""The most images of a synthetic split: five digits in a name keep names in the order of numbers."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Sample:
     Attributes
     ----------
     image
-        (3, H, W) float32, RGB in 0 to 1, less the mean, by the standard deviation.
+        (3, H, W) float32: RGB in 0 to 1, minus the mean, divided by the standard deviation.
     label
-        (H, W) int64 classes, 255 where a pixel has none; None if there is no label.
+        (H, W) int64 classes, 255 for pixels without a class; None if there is no label.
     name
         POSIX path relative to the dataset's folder, or a synthetic image's name.
     """
@@ -47,8 +47,8 @@ class Sample:
     name: str
 
 
-class Source(Protocol):
-    """The full, ordered list that a dataset draws its images from."""
+class SampleSource(Protocol):
+    """The ordered list of all images of a split, of which a dataset uses all or some."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -56,22 +56,22 @@ class Source(Protocol):
 
     @property
     def sequences(self) -> Sequence[str]:
-        """Video sequence of each image, its name where there is none."""
+        """Video sequence of each image; its own name if it has none."""
 
     @property
     def labeled(self) -> Sequence[bool]:
         """Whether each image comes with a label."""
 
     def load(self, index: int) -> tuple[Image.Image, Image.Image | None]:
-        """Image (mode RGB) and label (mode L) number `index`; raises `ImageError`."""
+        """Return image (mode RGB) and label (mode L) number `index`; raises `ImageError`."""
 
     def load_label(self, index: int) -> Image.Image | None:
-        """Label number `index` alone; raises `ImageError`."""
+        """Return label number `index` alone; raises `ImageError`."""
 
 
 @dataclass(frozen=True)
 class FileSource:
-    """Images on disk: `entries`, in their fixed order, below `root`."""
+    """Images on disk: `entries` in their order, with paths below `root`."""
 
     root: Path
     entries: Sequence[Entry]
@@ -89,11 +89,11 @@ class FileSource:
 
     @property
     def labeled(self) -> Sequence[bool]:
-        """Whether labels are asked for and there is a file."""
+        """Whether labels are asked for and the image has one."""
         return [self.labels and entry.label is not None for entry in self.entries]
 
     def load(self, index: int) -> tuple[Image.Image, Image.Image | None]:
-        """Decode one image and, if asked for and there, its label."""
+        """Decode one image and, if there is one and labels are asked for, its label."""
         image, label = read_image(self.root / self.entries[index].image), self.load_label(index)
         if label is not None and label.size != image.size:
             path = self.root / (self.entries[index].label or "")
@@ -102,7 +102,7 @@ class FileSource:
         return image, label
 
     def load_label(self, index: int) -> Image.Image | None:
-        """Decode one label, if asked for and there."""
+        """Decode one label, if there is one and labels are asked for."""
         entry = self.entries[index]
         if not self.labels or entry.label is None or entry.kind is None:
             return None
@@ -111,12 +111,12 @@ class FileSource:
 
 @dataclass(frozen=True)
 class SyntheticSource:
-    """Synthetic images, drawn at the size that is asked for.
+    """Synthetic images at the size that is asked for.
 
-    The splits show different scenes: those of train have other numbers than those of val.
+    The splits train and val show different scenes: they have different numbers.
     """
 
-    layout: Layout
+    layout: DatasetLayout
     split: str | None
     count: int
     seed: int
@@ -126,13 +126,13 @@ class SyntheticSource:
 
     @property
     def names(self) -> Sequence[str]:
-        """Such as leaves-00012, or leaves-train-00012."""
+        """Names such as leaves-00012, or leaves-train-00012."""
         prefix = self.layout.name.removeprefix("synthetic-") + ("-train" if self.split == "train" else "")
         return [f"{prefix}-{index:05d}" for index in range(self.count)]
 
     @property
     def sequences(self) -> Sequence[str]:
-        """The names: no two drawings belong together."""
+        """The names, because no two images belong together."""
         return self.names
 
     @property
@@ -143,7 +143,7 @@ class SyntheticSource:
     def load(self, index: int) -> tuple[Image.Image, Image.Image | None]:
         """Draw one image and its label."""
         if self.layout.draw is None:
-            raise TypeError(f"{self.layout.name} isn't drawn")
+            raise TypeError(f"{self.layout.name} isn't synthetic")
         number = index + (MOST_SCENES if self.split == "train" else 0)
         image, label = self.layout.draw(self.seed, number, self.size, **self.options)
         return Image.fromarray(image), Image.fromarray(label) if self.labels else None
@@ -155,7 +155,7 @@ class SyntheticSource:
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset(Dataset[Sample]):
-    """A map-style dataset; `open_dataset` makes one. It can be pickled, for loader workers.
+    """A map-style dataset that `open_dataset` returns. It can be pickled, for worker processes.
 
     Attributes
     ----------
@@ -164,31 +164,31 @@ class ImageDataset(Dataset[Sample]):
     root
         The layout's own folder; None for synthetic images.
     split
-        The split's folder or list; None where there are none.
+        The layout's own name of the split; None if it has no splits.
     source
-        The full list.
+        All images of the split.
     chosen
-        Places in the full list, ascending, of the images used.
+        Indices in `source`, ascending, of the images used.
     classes
         Class names in the order of their label; empty without labels.
     size
         (H, W) of every sample, px.
     fit
-        How images come to that size, one of `FITS`.
+        How images are fitted to that size, one of `FITS`.
     seed
-        Of the subset, of random crops and of synthetic images.
+        Seed of the subset, of random crops and of synthetic images.
     mean, std
-        Per channel, of pixel values in 0 to 1.
+        Mean and standard deviation of red, green and blue, for pixel values in 0 to 1.
     channel_order
-        rgb or bgr, of the samples.
+        Order of the samples' channels, "rgb" or "bgr".
     options
-        What synthetic images were asked for, all of it.
+        All options of a synthetic dataset.
     """
 
     name: str
     root: str | None
     split: str | None
-    source: Source = field(repr=False)
+    source: SampleSource = field(repr=False)
     chosen: tuple[int, ...] = field(repr=False)
     classes: tuple[str, ...]
     size: tuple[int, int]
@@ -201,19 +201,19 @@ class ImageDataset(Dataset[Sample]):
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the images in their fixed order."""
+        """Names of the images, in order."""
         names = self.source.names
         return tuple(names[index] for index in self.chosen)
 
     @cached_property
     def sequences(self) -> tuple[str, ...]:
-        """Video sequence of each image; an image without one is its own."""
+        """Video sequence of each image; its own name if it has none."""
         sequences = self.source.sequences
         return tuple(sequences[index] for index in self.chosen)
 
     @cached_property
     def unlabeled(self) -> tuple[str, ...]:
-        """Names of the images without a label, which can't be trained on or scored; no file is opened."""
+        """Names of the images without a label, for training and scoring; no file is opened."""
         labeled = self.source.labeled
         names = self.source.names
         return tuple(names[index] for index in self.chosen if not labeled[index])
@@ -222,11 +222,11 @@ class ImageDataset(Dataset[Sample]):
         return len(self.chosen)
 
     def __getitem__(self, index: int) -> Sample:
-        """Sample number `index`; raises `ImageError` for a broken image, `IndexError` past the end."""
+        """Return sample number `index`; raises `ImageError` for a broken image, `IndexError` past the end."""
         return self.to_sample(index, *self.read(index))
 
     def read(self, index: int) -> tuple[Pixels, Pixels | None]:
-        """Image number `index` before it is normalized, the small form that workers hand over.
+        """Return image number `index` before it is normalized, the small form that workers send.
 
         Returns
         -------
@@ -242,7 +242,7 @@ class ImageDataset(Dataset[Sample]):
         """
         place = self.chosen[index]
         image, label = fit_pair(*self.source.load(place), self.size, self.fit, (self.seed, place))
-        # Copies, for tensors need memory that may be written to.
+        # Copies, because tensors need memory that may be written to.
         return np.array(image), None if label is None else np.array(label)
 
     def to_sample(self, index: int, image: Pixels, label: Pixels | None) -> Sample:
@@ -259,7 +259,7 @@ class ImageDataset(Dataset[Sample]):
         )
 
     def describe(self) -> dict[str, Any]:
-        """Tell what a map file records, as JSON can hold it; `available` counts the full list."""
+        """Return what a map file records, JSON-able; `available` counts all images of the split."""
         return {
             "name": self.name,
             "root": self.root,

@@ -1,4 +1,4 @@
-"""From an image file to 8-bit RGB, or a reason why not."""
+"""Decode image files to 8-bit RGB, or say why a file can't be."""
 
 import struct
 import warnings
@@ -14,8 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from erfscope.errors import ImageError
 
-# Named, because Pillow otherwise tries every format it knows on any file, among them ones that start
-# other programs (EPS).
+# Named, because Pillow otherwise tries every format that it knows; some of them, such as EPS, start other
+# programs.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 # What Pillow raises for broken files, found by cutting and corrupting files of all these formats. Anything
 # else is a bug and must surface.
@@ -38,10 +38,10 @@ _SAMPLE_BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 258, 262, 284, 339  # TIFF
 def read_image(path: Path) -> Image.Image:
     """Read an image as 8-bit RGB, upright.
 
-    Grey is copied to three channels, palettes and CMYK are resolved, alpha is dropped (not blended), as
-    training loaders do. 16-bit gray is scaled by 1/257 and rounded; of 16-bit color Pillow hands out the
-    high byte, which is within one level of that. EXIF orientation is applied. Of several frames the
-    first counts.
+    Gray is copied to three channels, palettes and CMYK are converted, alpha is dropped (not blended), as
+    training loaders do. 16-bit gray is scaled by 1/257 and rounded; of 16-bit color Pillow returns the high
+    byte, which is within one level of that. EXIF orientation is applied. Of several frames the first is
+    read.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def read_image(path: Path) -> Image.Image:
 
 @contextmanager
 def opened_image(path: Path) -> Iterator[Image.Image]:
-    """Open and decode a file that `read_image` takes, also gzipped; what goes wrong with it is named.
+    """Open and decode a file that `read_image` takes; raises one error for whatever is wrong with it.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
         As `read_image` does; also where the block raises `ValueError`.
     """
     try:
-        # Pillow warns of broken metadata in whole images and of large ones; a stream must not.
+        # Pillow warns of large images and of broken metadata, which don't matter here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with _unzipped(path) as file, Image.open(file, formats=_formats(path)) as image:
@@ -88,12 +88,12 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
 
 
 def _unzipped(path: Path) -> BufferedReader:
-    # Unpacked as far as Pillow reads, which is to the end of the pixels of an image of an allowed size.
+    # No more is unpacked than Pillow reads: the pixels of an image of an allowed size.
     return BufferedReader(GzipFile(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 def _formats(path: Path) -> tuple[str, ...]:
-    # TIFF is read by the file's number, hence still packed; only STARE's PPM files come so.
+    # Of gzipped files only PPM, as STARE's are: TIFF is read by file descriptor, past the unpacking.
     return ("PPM",) if path.suffix == ".gz" else _FORMATS
 
 
@@ -109,7 +109,7 @@ def _refuse_unfit(image: Image.Image) -> None:
         kind = f"{bits}-bit signed" if signed else f"{bits}-bit"
         raise ValueError(f"{kind} integer pixels have no fixed range; save the image with 8 or 16 bits")
     if bits > 8 and _tiff(image, _PLANES, (1,)) == (2,):
-        # Pillow takes such planes for 8-bit ones and returns noise.
+        # Pillow reads such planes as 8-bit ones and returns noise.
         raise ValueError("16-bit TIFF in separate planes can't be read; save it with interleaved channels")
 
 
@@ -123,7 +123,7 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     # Pillow's own conversion clips at 255. PNG and PGM always fill 16 bits, TIFF may say 12.
     full = 2 ** _tiff(image, _SAMPLE_BITS, (16,))[0] - 1
     values = np.asarray(image).astype(np.uint32)
-    if _tiff(image, _PHOTOMETRIC, (1,)) == (0,):  # zero is white, which Pillow resolves up to 8 bits only
+    if _tiff(image, _PHOTOMETRIC, (1,)) == (0,):  # zero is white, which Pillow converts up to 8 bits only
         values = full - values
     return Image.fromarray(((values * 255 + full // 2) // full).astype(np.uint8))
 

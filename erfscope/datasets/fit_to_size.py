@@ -1,4 +1,4 @@
-"""From an image of any size to the network's input size; the label goes the same way."""
+"""Fit an image of any size, and its label, to the network's input size."""
 
 import numpy as np
 from PIL import Image
@@ -16,7 +16,7 @@ def fit_pair(
     fit: str,
     key: tuple[int, int],
 ) -> tuple[Image.Image, Image.Image | None]:
-    """Fit an image and its label to a size; both keep to the same part of the scene.
+    """Fit an image and its label to a size; both show the same part of the scene.
 
     Parameters
     ----------
@@ -27,16 +27,16 @@ def fit_pair(
     size
         (height, width) wanted, px, at least 1.
     fit
-        center-crop: cut out the middle; where the image is smaller than the crop, enlarge it first, keeping
-        its aspect ratio, until it covers it. random-crop: the same at a place drawn from `key`.
-        resize: exactly to `size`, changing the aspect ratio if need be.
+        center-crop: cut out the middle; an image that is smaller than the crop is first enlarged, with its
+        aspect ratio, until it covers the crop. random-crop: the same at a random place. resize: scale to
+        `size`, whatever the aspect ratio.
     key
-        (seed, index of the image in its full list).
+        (seed, index of the image in its split), the seed of random crops.
 
     Returns
     -------
     tuple
-        Image and label of `size`. Where nothing is scaled, pixels are untouched.
+        Image and label of `size`. Pixels are unchanged unless the image is scaled.
     """
     box, scaled = source_box((image.height, image.width), size, fit, key)
     return _cut(image, box, scaled, size, Image.Resampling.BILINEAR), (
@@ -66,7 +66,7 @@ def source_box(
     """
     (height, width), (wanted_height, wanted_width) = source, size
     if fit == "resize":
-        return (0, 0, width, height), True  # Pillow copies where it has the size already
+        return (0, 0, width, height), True  # Pillow copies an image that has the size already
     scale = max(1.0, wanted_height / height, wanted_width / width)
     part_height, part_width = wanted_height / scale, wanted_width / scale
     y_share, x_share = (0.5, 0.5) if fit == "center-crop" else np.random.default_rng(key).random(2).tolist()

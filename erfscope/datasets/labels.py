@@ -1,4 +1,4 @@
-"""From a label file to classes: what its values mean, and that every one of them means something."""
+"""Read label files as classes; a value without a class is an error."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from erfscope.datasets.decode import opened_image
 from erfscope.errors import ImageError
 
 IGNORE = 255
-"""The label of pixels that belong to no class."""
+"""The label of pixels without a class."""
 
 OUTSIDE = 254
-"""In a label map: a value that no file of the layout may hold."""
+"""In the table of a `LabelKind`: a value that no file of the layout may hold."""
 
-Reading = Literal["index", "brightness", "two levels"]
-"""What counts in a label file: the stored number (of a palette file the index); how bright a pixel looks; or
-only whether it is bright, where a mask has two levels."""
+LabelReading = Literal["index", "brightness", "two levels"]
+"""How a label file's pixel becomes a value: by the stored number (in a palette file the index), by its
+brightness, or, in a mask of two levels, by whether it is bright."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class LabelKind:
     table
         256 bytes: the class of each value, `IGNORE` or `OUTSIDE`; see `label_map`.
     reading
-        What counts as a value.
+        How a pixel becomes a value.
     """
 
     table: bytes
-    reading: Reading = "index"
+    reading: LabelReading = "index"
 
 
 _INDEXED = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N")
@@ -44,19 +44,19 @@ _SHOWN = 5
 
 
 def label_map(pairs: Iterable[tuple[int, int]], ignored: Iterable[int] = (IGNORE,)) -> bytes:
-    """Make the table from label-file value to class.
+    """Make the table of a `LabelKind`: the class of each value in a file.
 
     Parameters
     ----------
     pairs
         (value in the file, class); values 0 to 255, classes below `OUTSIDE`.
     ignored
-        Values that legitimately stand for no class; they become `IGNORE`, before `pairs` are entered.
+        Values of pixels without a class; they become `IGNORE`, unless `pairs` names them.
 
     Returns
     -------
     bytes
-        256 classes, indexed by value; what isn't named is `OUTSIDE`, which `read_label` refuses.
+        256 classes, indexed by value; others are `OUTSIDE`, which `read_label` refuses.
     """
     table = bytearray([OUTSIDE] * 256)
     for value in ignored:
@@ -68,18 +68,18 @@ def label_map(pairs: Iterable[tuple[int, int]], ignored: Iterable[int] = (IGNORE
 
 @dataclass(frozen=True)
 class DecodedLabel:
-    """What a label file holds, right or wrong.
+    """The classes in a label file, and the values that have none.
 
     Attributes
     ----------
     classes
-        (H, W) uint8: classes, `IGNORE`, and `OUTSIDE` where the value belongs to no class.
-    strangers
-        One line on such values; None where there are none.
+        (H, W) uint8: classes, `IGNORE`, and `OUTSIDE` for unknown values.
+    unknown_values
+        One line on values that have no class; None if there are none.
     """
 
     classes: npt.NDArray[np.uint8]
-    strangers: str | None
+    unknown_values: str | None
 
 
 def read_label(path: Path, kind: LabelKind) -> Image.Image:
@@ -88,10 +88,10 @@ def read_label(path: Path, kind: LabelKind) -> Image.Image:
     Parameters
     ----------
     path
-        A single-channel image file; where the brightness counts, one with equal channels will do.
+        A single-channel image file; if the brightness is read, three equal channels will do.
     kind
-        What its values mean. Of two levels, a pixel is 255 if its brightness is at least 128, as
-        mmsegmentation's converters have it, or, in a mask of zeros and ones, if it is one; else 0.
+        What its values mean. In a mask of two levels a pixel is 255 if its brightness is at least 128, as in
+        mmsegmentation's converters, or, in a mask of zeros and ones, if it is one; else 0.
 
     Returns
     -------
@@ -101,17 +101,16 @@ def read_label(path: Path, kind: LabelKind) -> Image.Image:
     Raises
     ------
     ImageError
-        If the file can't be read, has several channels, or holds a value that belongs to no class, naming
-        the values.
+        If the file can't be read, has several channels, or holds values without a class, which are named.
     """
     label = decode_label(path, kind)
-    if label.strangers:
-        raise ImageError(f"{path}: {label.strangers}; mend the label file or leave it out")
+    if label.unknown_values:
+        raise ImageError(f"{path}: {label.unknown_values}; mend the label file or leave it out")
     return Image.fromarray(label.classes)
 
 
 def decode_label(path: Path, kind: LabelKind) -> DecodedLabel:
-    """Read a label file as `read_label` does, but mark values that belong to no class.
+    """Read a label file as `read_label` does, but mark values without a class instead of refusing them.
 
     Raises
     ------

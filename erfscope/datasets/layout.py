@@ -1,4 +1,4 @@
-"""What a layout is: where a dataset keeps its images and labels, or how it is drawn, as data."""
+"""The description of a dataset: where its files lie, or how its images are drawn."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,46 +11,46 @@ from erfscope.datasets.listing import Finder
 
 Pixels = npt.NDArray[np.uint8]
 
-Painter = Callable[..., tuple[Pixels, Pixels]]
+DrawFunction = Callable[..., tuple[Pixels, Pixels]]
 OptionsCheck = Callable[[tuple[int, int], Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Layout:
-    """One dataset by name: what it holds and how to list or draw it. Making one opens nothing.
+class DatasetLayout:
+    """One dataset: its name, what it holds, and how to list or draw it.
 
     Attributes
     ----------
     name
         What `open_dataset` and the command line call it.
     summary
-        One line: the folders that are expected.
+        One line: the folders that are expected, or what synthetic images show.
     size
         Default (height, width) of a sample, px.
     find
-        (root, split) to `Listing`, for layouts on disk; raises `DatasetError`.
+        Function of (root, split) that returns a `Listing`, for layouts on disk; raises `DatasetError`.
     draw
-        (seed, index, (H, W), **options) to an (H, W, 3) image and an (H, W) label, both uint8, for synthetic
-        ones.
+        Function of (seed, index, (H, W), **options) that returns an (H, W, 3) image and an (H, W) label, both
+        uint8, for synthetic datasets.
     scenes
-        How many images a synthetic dataset has unless told otherwise.
+        Default number of images of a synthetic dataset.
     splits
-        The splits by the name of their folder or list; empty where there are none.
+        Names of the splits, which are those of their folders or lists; empty if there are none.
     aliases
-        Other words for the splits.
+        Other names of the splits.
     classes
         Class names in the order of their label; empty without labels.
     options
-        What `draw` can be asked for, by name, with the values that it takes unless asked.
+        Options of `draw`, with their defaults.
     check
-        ((H, W), all options) to None; raises `DatasetError` where they can't be drawn so.
+        Function of (H, W) and all options; raises `DatasetError` if no image can be drawn with them.
     """
 
     name: str
     summary: str
     size: tuple[int, int]
     find: Finder | None = None
-    draw: Painter | None = None
+    draw: DrawFunction | None = None
     scenes: int = 0
     splits: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""The layouts by name. A new reader joins, and gets its tests, by being listed here."""
+"""The datasets by name. A new one is opened, and tested, once it is listed here."""
 
 from collections.abc import Mapping
 
-from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.readers.ade20k import ADE20K
 from erfscope.datasets.readers.chase_db1 import CHASE_DB1
 from erfscope.datasets.readers.cityscapes import CITYSCAPES
@@ -19,7 +19,7 @@ from erfscope.datasets.synthetic.leaves import SYNTHETIC_LEAVES
 from erfscope.datasets.synthetic.streets import SYNTHETIC_STREETS
 from erfscope.datasets.synthetic.vessels import SYNTHETIC_VESSELS
 
-LAYOUTS: Mapping[str, Layout] = {
+LAYOUTS: Mapping[str, DatasetLayout] = {
     layout.name: layout
     for layout in (
         CITYSCAPES,

@@ -1,4 +1,4 @@
-"""What a reader finds in a layout's folders, and the ways of looking that readers share."""
+"""The images and labels that a reader finds in a layout's folders, and functions that readers share."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,13 +16,13 @@ class Entry:
     Attributes
     ----------
     image
-        POSIX path relative to the layout's folder; also the sample's name.
+        POSIX path relative to the layout's folder, which is also the sample's name.
     label
         POSIX path of the label file relative to the same folder, or None.
     kind
-        What the label file's values mean; None without one.
+        What the label file's values mean; None without a label.
     sequence
-        The video sequence that the image belongs to; None where there is none.
+        The video sequence that the image belongs to; None if there is none.
     """
 
     image: str
@@ -33,7 +33,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """What one split holds, in any order.
+    """The images and labels of one split, in any order.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Listing:
     stray_labels
         Label files without an image, POSIX paths relative to `root`.
     missing_images
-        Images that the split's list names and that aren't there, likewise.
+        Images that the split's list names and that aren't there, POSIX paths relative to `root`.
     """
 
     root: Path
@@ -68,10 +68,10 @@ def pair_folders(
     images_at, labels_at
         POSIX paths of the two folders relative to `root`.
     image_end
-        Such as .jpg.
+        End of an image file's name, such as .jpg.
     kinds
-        What label files mean by the end of their name, in order of preference, no end being that of a later
-        one; files with other ends are left alone.
+        End of a label file's name -> what its values mean, in order of preference; no end may be the end of a
+        later one. Files with other ends are ignored.
     """
     images = [name for name in names_if_there(root / images_at) if name.endswith(image_end)]
     names = names_if_there(root / labels_at)
@@ -86,14 +86,14 @@ def pair_folders(
 
 
 def pair(root: Path, images: Mapping[str, str], labels: Mapping[str, tuple[str, LabelKind]]) -> Listing:
-    """Give each image the label of its stem: paths, and paths and kinds, by stem."""
+    """Pair images and labels of the same stem, given paths, and paths and kinds, by stem."""
     entries = [Entry(path, *labels[stem]) if stem in labels else Entry(path) for stem, path in images.items()]
     strays = [path for stem, (path, _) in labels.items() if stem not in images]
     return Listing(root, entries, strays)
 
 
 def visible_names(folder: Path) -> list[str]:
-    """Names in a folder, sorted, without those that start with a dot (such as macOS's `._x.jpg`).
+    """Return the names in a folder, sorted, without those that start with a dot (macOS makes `._x.jpg`).
 
     Raises
     ------
@@ -107,12 +107,12 @@ def visible_names(folder: Path) -> list[str]:
 
 
 def names_if_there(folder: Path) -> list[str]:
-    """Names in a folder as `visible_names` gives them, none where there is no such folder."""
+    """Return the names in a folder as `visible_names` does; none if there is no such folder."""
     return visible_names(folder) if folder.is_dir() else []
 
 
 def visible_files(root: Path) -> Iterator[Path]:
-    """Walk through every file below a folder, hidden ones and those in hidden folders left out.
+    """Yield every file below a folder, but hidden ones and those in hidden folders.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def visible_files(root: Path) -> Iterator[Path]:
     """
     seen = set()
     for folder, subfolders, files in os.walk(root, onerror=_refuse, followlinks=True):
-        # Links are followed, for datasets are often made of them, and one may lead back to its parent.
+        # Links are followed because datasets are often made of them; one may lead back to its parent.
         identity = Path(folder).stat()
         if (identity.st_dev, identity.st_ino) in seen:
             subfolders.clear()
@@ -136,12 +136,12 @@ def _refuse(error: OSError) -> None:
 
 
 def split_folder(root: Path, parts: str, summary: str) -> Path:
-    """Find the folder `root/parts` that a layout needs.
+    """Return the folder `root/parts`, which a layout needs.
 
     Raises
     ------
     DatasetError
-        If it isn't there, naming what was expected and what lies in its stead.
+        If it isn't there; the message names what was expected and what is there.
     """
     folder = root / parts
     if folder.is_dir():

@@ -1,6 +1,5 @@
-"""From a dataset's name to an `ImageDataset`: every wish is checked here, before any image is read."""
+"""Open a dataset by its name; every argument is checked before an image is read."""
 
-import difflib
 import math
 import operator
 import os
@@ -18,20 +17,20 @@ from erfscope.datasets.dataset import (
     MOST_SCENES,
     FileSource,
     ImageDataset,
-    Source,
+    SampleSource,
     SyntheticSource,
 )
 from erfscope.datasets.fit_to_size import FITS
-from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.layout_catalog import LAYOUTS
 from erfscope.datasets.listing import Listing
 from erfscope.datasets.plugged import PluggedDataset, open_plugged
 from erfscope.datasets.synthetic_options import choose_options
-from erfscope.errors import DatasetError
+from erfscope.errors import DatasetError, suggest
 from erfscope.system.environment import dataset_root
 
-# What a plug-in need not know of; labels are read where there are any, of a plug-in as of a layout.
-_USUAL = {
+# Arguments that a plug-in need not take if they have these values.
+_DEFAULTS = {
     "root": None, "split": "val", "size": None, "fit": "center-crop", "images": None, "seed": 0,
     "mean": IMAGENET_MEAN, "std": IMAGENET_STD, "channel_order": "rgb", "options": None,
 }  # fmt: skip
@@ -52,55 +51,68 @@ def open_dataset(
     labels: bool = True,
     options: Mapping[str, Any] | None = None,
 ) -> ImageDataset | PluggedDataset:
-    """Open a dataset by the name of its layout, or of a plug-in. Lists its folders; reads no image.
+    """Open a dataset by its name: list its folders, but read no image.
 
     Parameters
     ----------
     name
-        One of `LAYOUTS`, or of the entry-point group `erfscope.datasets`: such a plug-in is called with
-        those of the arguments below that it takes, and must take those that are not at their default.
+        One of `LAYOUTS`, or of a plug-in (entry-point group `erfscope.datasets`). A plug-in is called with
+        those of the arguments below that it takes, and must take all that aren't at their default.
     root
-        The folder it lies in; by default the folder `name` in $ERFSCOPE_DATA. Unused for synthetic images.
+        The dataset's folder; by default the folder `name` in $ERFSCOPE_DATA. Unused for synthetic images.
     split
-        One of the layout's splits; unused where it has none. Of synthetic images train and val are different
+        One of the layout's splits; unused if it has none. The synthetic splits train and val are different
         scenes under the same seed.
     size
         Side or (height, width) of the samples, px; by default the layout's usual crop.
     fit
-        How images come to that size, one of `FITS`.
+        How images are fitted to that size, one of `FITS`.
     images
-        Use a random subset of so many, in their order; for synthetic images, how many to draw.
+        Number of images: a random subset, in its order, or that many synthetic ones; all by default.
     seed
-        Of the subset, of random crops and of synthetic images; at least 0.
+        Seed of the subset, of random crops and of synthetic images; at least 0.
     mean, std
-        Three numbers each, for R, G, B in 0 to 1, that the samples are normalized with.
+        Mean and standard deviation of red, green and blue, for pixel values in 0 to 1; by default ImageNet's.
     channel_order
-        "rgb", or "bgr" for networks that take the channels so.
+        "rgb", or "bgr" for networks that take the channels in this order.
     labels
-        Whether to read labels where there are any.
+        Whether to read labels if there are any.
     options
-        What a synthetic layout can be asked for, by name; see `Layout.options`.
+        Options of a synthetic dataset, by name; see `DatasetLayout.options`.
 
     Returns
     -------
     ImageDataset or PluggedDataset
-        The images in the order of their names, or of the plug-in.
+        Samples with `image` (3, H, W) float32, normalized, `label` (H, W) int64 or None, and `name`; in the
+        order of the names, or of the plug-in.
 
     Raises
     ------
     DatasetError
-        If there is no such dataset, split, fit or option, the folder isn't there or isn't one of this layout,
-        it holds no images, lacks some that its list names, or holds fewer than asked for, or a number is out
-        of its range.
+        If there is no such dataset, split, fit or option; if the folder isn't there or has another layout,
+        has no images or fewer than asked for, or lacks some that its list names; or if a number is out of its
+        range.
+    PluginError
+        If a plug-in can't be imported or fails.
+
+    Examples
+    --------
+    >>> import erfscope
+    >>> images = erfscope.open_dataset("synthetic-leaves", size=65, images=4)
+    >>> len(images), images.names[0]
+    (4, 'leaves-00000')
+    >>> sample = images[0]
+    >>> sample.image.shape, sample.label.shape
+    (torch.Size([3, 65, 65]), torch.Size([65, 65]))
     """
-    wishes = {
+    arguments = {
         "root": root, "split": split, "size": size, "fit": fit, "images": images, "seed": seed,
         "mean": tuple(mean), "std": tuple(std), "channel_order": channel_order, "labels": labels,
         "options": options,
     }  # fmt: skip
     brought = plugins.names(plugins.DATASETS) if name not in LAYOUTS else []
     if name in brought:
-        return open_plugged(name, wishes, _USUAL | {"labels": labels})
+        return open_plugged(name, arguments, _DEFAULTS | {"labels": labels})
     layout = LAYOUTS[choose_layout(name, brought)]
     fit = _choose("fit", fit, FITS)
     height_width = layout.size if size is None else choose_size(size)
@@ -108,7 +120,7 @@ def open_dataset(
         raise DatasetError(f"seed {seed}: expected a whole number, at least 0")
     used_split = choose_split(layout, split)
     used_options = choose_options(layout, options, height_width)
-    source: Source
+    source: SampleSource
     if layout.find is None:
         count = layout.scenes if images is None else images
         _check_count(count, MOST_SCENES, layout.name)
@@ -134,7 +146,7 @@ def open_dataset(
     )
 
 
-def list_split(layout: Layout, root: Path, split: str | None) -> Listing:
+def list_split(layout: DatasetLayout, root: Path, split: str | None) -> Listing:
     """List one split of a layout on disk, its images in the order of their names.
 
     Raises
@@ -148,18 +160,30 @@ def list_split(layout: Layout, root: Path, split: str | None) -> Listing:
     return replace(listing, entries=sorted(listing.entries, key=lambda entry: entry.image))
 
 
-def choose_split(layout: Layout, split: str) -> str | None:
-    """Find the layout's own word for a split; None where it has none."""
+def choose_split(layout: DatasetLayout, split: str) -> str | None:
+    """Return the layout's own name of a split; None if it has no splits.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such split.
+    """
     return _choose("split", layout.aliases.get(split, split), layout.splits) if layout.splits else None
 
 
 def choose_layout(name: str, others: Iterable[str] = ()) -> str:
-    """Return the name if it is that of a layout or one of the others, or tell what there is."""
+    """Return the name if a layout or one of the others has it.
+
+    Raises
+    ------
+    DatasetError
+        If none has.
+    """
     return _choose("dataset", name, (*LAYOUTS, *others))
 
 
 def _list_files(
-    layout: Layout, root: str | os.PathLike[str] | None, split: str | None, labels: bool
+    layout: DatasetLayout, root: str | os.PathLike[str] | None, split: str | None, labels: bool
 ) -> FileSource:
     listing = list_split(layout, choose_root(layout, root), split)
     where = f"split {split} of {listing.root}" if split else str(listing.root)
@@ -174,13 +198,13 @@ def _list_files(
     return FileSource(listing.root, listing.entries, labels)
 
 
-def choose_root(layout: Layout, root: str | os.PathLike[str] | None) -> Path:
-    """Return the folder of a layout on disk, by default that in $ERFSCOPE_DATA.
+def choose_root(layout: DatasetLayout, root: str | os.PathLike[str] | None) -> Path:
+    """Return the folder of a layout on disk, by default the one in $ERFSCOPE_DATA.
 
     Raises
     ------
     DatasetError
-        If none is named, or it isn't there.
+        If no folder is given, or it isn't there.
     """
     if root is None:
         root = dataset_root(layout.name)
@@ -203,13 +227,17 @@ def _choose(kind: str, word: str, choices: Iterable[str]) -> str:
     known = list(choices)
     if word in known:
         return word
-    near = difflib.get_close_matches(word, known, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise DatasetError(f"no {kind} {word!r}{hint}; there are: {', '.join(known)}")
+    raise DatasetError(f"no {kind} {word!r}; {suggest(word, known)}")
 
 
 def choose_size(size: int | Sequence[int]) -> tuple[int, int]:
-    """Return (height, width) of a side or a pair; raises `DatasetError` for anything but whole pixels."""
+    """Return (height, width) for a side or a pair.
+
+    Raises
+    ------
+    DatasetError
+        If it isn't one or two whole numbers of at least 1.
+    """
     try:
         height, width = (
             operator.index(side) for side in (size if isinstance(size, Sequence) else (size, size))
@@ -236,12 +264,12 @@ def _check_count(images: int, available: int, name: str) -> None:
 
 
 def draw_subset(available: int, images: int | None, seed: int, name: str) -> tuple[int, ...]:
-    """Draw so many of the places 0 to `available` - 1, ascending; all unless a number is asked for.
+    """Draw a random subset of the indices 0 to `available` - 1, ascending; all if `images` is None.
 
     Raises
     ------
     DatasetError
-        If there are fewer.
+        If there are fewer, or `images` is less than 1.
     """
     if images is None:
         return tuple(range(available))

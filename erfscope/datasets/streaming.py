@@ -1,4 +1,4 @@
-"""Samples in order, read ahead by worker processes; a broken image never ends the run."""
+"""Stream samples in order from worker processes that read ahead; a broken image doesn't end the run."""
 
 import os
 import signal
@@ -28,25 +28,25 @@ class SkippedImage:
     Attributes
     ----------
     name
-        As in `ImageDataset.names`.
+        The image's name, as in `ImageDataset.names`.
     reason
-        One line that names the file at fault, image or label, and what is wrong with it.
+        One line that names the broken file, image or label, and what is wrong with it.
     """
 
     name: str
     reason: str
 
 
-# What a worker hands over: place, image, label. Arrays of bytes go through a pipe; tensors would go through
-# shared memory, of which containers have little, and hold a file open each until the reader drops them.
-_Read = tuple[int, Pixels, Pixels | None]
+# What a worker sends: index, image, label. Arrays are sent through a pipe; tensors would go through shared
+# memory, of which containers have little, and each would hold a file open.
+_ReadImage = tuple[int, Pixels, Pixels | None]
 
 
 @dataclass(frozen=True)
-class _Guarded(Dataset[_Read | SkippedImage]):
+class _PixelsOrSkipped(Dataset[_ReadImage | SkippedImage]):
     images: ImageDataset
 
-    def __getitem__(self, index: int) -> _Read | SkippedImage:
+    def __getitem__(self, index: int) -> _ReadImage | SkippedImage:
         try:
             return index, *self.images.read(index)
         except ImageError as error:
@@ -61,11 +61,11 @@ def stream(
     Parameters
     ----------
     dataset
-        What to read.
+        The images to read.
     indices
-        Which samples, in which order; all by default.
+        Indices of the samples, in order; all by default.
     workers
-        Processes that read ahead; 0 reads in this one. Their number doesn't change the samples.
+        Number of processes that read ahead; 0 reads in this process. It doesn't change the samples.
 
     Yields
     ------
@@ -78,24 +78,24 @@ def stream(
         If a worker dies.
     """
     order = range(len(dataset)) if indices is None else indices
-    for item in read_ahead(_Guarded(dataset), order, workers):
+    for item in read_ahead(_PixelsOrSkipped(dataset), order, workers):
         yield item if isinstance(item, SkippedImage) else dataset.to_sample(*item)
 
 
 def every_nth(items: Iterable[T], places: Sequence[int]) -> Iterator[T]:
-    """Yield the items of the given numbers, a range: of what can be read in its own order only."""
+    """Yield the items with indices in a range, from an iterable that can be read in its own order only."""
     assert isinstance(places, range)
     return islice(items, places.start, places.stop, places.step)
 
 
 def read_ahead(items: Dataset[T], order: Sequence[int], workers: int) -> Iterator[T]:
-    """Return an iterator over a dataset's items in an order, as they are, read by so many processes.
+    """Return an iterator over a dataset's items in the given order, read by `workers` processes.
 
-    The processes begin at once, and end with this one.
+    The processes begin at once, and end when this one does.
     """
     with warnings.catch_warnings():
-        # Torch counts the cores, which is the caller's concern, and Python warns of forking beside threads:
-        # workers run none of torch's.
+        # Torch warns if there are more workers than cores, which is the caller's concern; Python warns of
+        # forking with threads, but workers use none of torch's.
         warnings.simplefilter("ignore")
         loader = DataLoader(
             items,
@@ -104,7 +104,7 @@ def read_ahead(items: Dataset[T], order: Sequence[int], workers: int) -> Iterato
             num_workers=workers,
             collate_fn=_as_is,
             worker_init_fn=_attend_to_main,
-            # Its own, for the loader draws a seed from it and would otherwise move the caller's numbers.
+            # The loader draws a seed, which would otherwise change the caller's random numbers.
             generator=torch.Generator(),
         )
         return iter(loader)
@@ -115,8 +115,9 @@ def _as_is(item: Any) -> Any:
 
 
 def _attend_to_main(worker: int) -> None:
-    """Leave signals, which batch systems and Ctrl-C send to every process, to the main one, and end with it,
-    also when it is killed.
+    """Let only the main process handle signals, which batch systems and Ctrl-C send to all, and end with it.
+
+    The worker ends also when the main process is killed.
     """
     for each in SIGNALS:
         if each != signal.SIGTERM:

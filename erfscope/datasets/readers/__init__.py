@@ -1,1 +1,1 @@
-"""Layouts on disk: one reader each."""
+"""Readers of datasets on disk, one for each layout."""

@@ -1,13 +1,13 @@
-"""ADE20K as the scene parsing challenge cut it: 150 classes, 0 in a label file means none of them."""
+"""ADE20K in the form of the scene parsing challenge: 150 classes, 0 in a label file means none of them."""
 
 from pathlib import Path
 
 from erfscope.datasets.labels import IGNORE, LabelKind, label_map
-from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.listing import Listing, pair_folders, split_folder
 
 _SUMMARY = "[ADEChallengeData2016/]: images/{training,validation}/*.jpg, annotations/{split}/*.png"
-# One string, for 150 lines of names hide the one fact that matters: their order.
+# In one string, because 150 lines of names would hide the one fact that matters: their order.
 _NAMES = """
     wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person, earth,
     door, table, mountain, plant, curtain, chair, car, water, painting, sofa, shelf, house, sea, mirror, rug,
@@ -48,7 +48,7 @@ def find(root: Path, split: str) -> Listing:
     return pair_folders(folder, f"images/{split}", ".jpg", f"annotations/{split}", _LABELS)
 
 
-ADE20K = Layout(
+ADE20K = DatasetLayout(
     name="ade20k",
     summary=_SUMMARY,
     size=(512, 512),

@@ -1,4 +1,4 @@
-"""CHASE_DB1: both retinas, 999×960 px, of 14 children, whose vessels two observers have drawn."""
+"""CHASE_DB1: both retinas, 999×960 px, of 14 children, with vessels annotated by two observers."""
 
 from erfscope.datasets.readers.vessel_files import VesselFiles, vessel_layout
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from erfscope.datasets.labels import IGNORE, LabelKind, label_map
-from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.listing import Listing, names_if_there, pair_folders, split_folder
 
 _SUMMARY = "leftImg8bit/{split}/{city}/*_leftImg8bit.png, gtFine/{split}/{city}/*_gtFine_labelIds.png"
@@ -81,7 +81,7 @@ def _drive(image: str) -> str:
     return image.rsplit("/", 1)[1].rsplit("_", 2)[0]
 
 
-CITYSCAPES = Layout(
+CITYSCAPES = DatasetLayout(
     name="cityscapes",
     summary=_SUMMARY,
     size=(769, 769),

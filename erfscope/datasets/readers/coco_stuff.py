@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from erfscope.datasets.labels import IGNORE, LabelKind, label_map
-from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.listing import Listing, pair_folders, split_folder
 from erfscope.errors import DatasetError
 
@@ -12,7 +12,7 @@ _SUMMARY = (
     "folder train2017 or val2017 (164k), train2014 or test2014 (10k)"
 )
 _FOLDERS = {"train": ("train2017", "train2014"), "val": ("val2017", "test2014")}
-# One string, for 171 lines of names hide the one fact that matters: their order.
+# In one string, because 171 lines of names would hide the one fact that matters: their order.
 _NAMES = """
     person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, stop
     sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe,
@@ -40,7 +40,7 @@ _OF_164K = {
     _TRAIN_IDS: LabelKind(label_map((k, k) for k in range(len(_CLASSES)))),
     ".png": LabelKind(label_map((value, k) for k, value in enumerate(_IDS))),
 }
-# Here train ids count from 1, and 0 means none; the labels as shipped are no images.
+# In this release train ids count from 1 and 0 means none; the labels as shipped are no images.
 _OF_10K = {_TRAIN_IDS: LabelKind(label_map(((k + 1, k) for k in range(len(_CLASSES))), ignored=(0, IGNORE)))}
 
 
@@ -75,7 +75,7 @@ def _folder(root: Path, split: str) -> str:
     return (there or names)[0]
 
 
-COCO_STUFF = Layout(
+COCO_STUFF = DatasetLayout(
     name="coco-stuff",
     summary=_SUMMARY,
     size=(512, 512),

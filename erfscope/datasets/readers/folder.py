@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.listing import Entry, Listing, visible_files
 
 _SUMMARY = "any images, in any subfolders: jpg jpeg png bmp gif tif tiff webp ppm pgm"
@@ -21,4 +21,4 @@ def find(root: Path, split: str) -> Listing:
     return Listing(root, [Entry(path.relative_to(root).as_posix()) for path in images])
 
 
-FOLDER = Layout(name="folder", summary=_SUMMARY, size=(513, 513), find=find)
+FOLDER = DatasetLayout(name="folder", summary=_SUMMARY, size=(513, 513), find=find)

@@ -1,4 +1,4 @@
-"""HRF: 45 retinas of 3504×2336 px, of the healthy (h), with glaucoma (g), with diabetes (dr)."""
+"""HRF: 45 retinas of 3504×2336 px, healthy (h), with glaucoma (g) or with diabetes (dr)."""
 
 from erfscope.datasets.readers.vessel_files import VesselFiles, vessel_layout
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from erfscope.datasets.labels import LabelKind, label_map
-from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.listing import Listing, pair_folders, split_folder
 
 _SUMMARY = "img_dir/{split}/*.png, ann_dir/{split}/*_instance_color_RGB.png, cut into patches"
@@ -26,7 +26,7 @@ _CLASSES = (
     "plane",
     "Harbor",
 )
-# Class numbers, whatever the name says: the converter has turned the colors into them. 255 pads the patches.
+# These files hold class numbers despite their name: the converter replaces the colors. 255 pads the patches.
 _LABELS = {"_instance_color_RGB.png": LabelKind(label_map((k, k) for k in range(len(_CLASSES))))}
 
 
@@ -50,7 +50,7 @@ def _scene(image: str) -> str:
     return image.rsplit("/", 1)[1].removesuffix(".png").split("_")[0]
 
 
-ISAID = Layout(
+ISAID = DatasetLayout(
     name="isaid",
     summary=_SUMMARY,
     size=(896, 896),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from erfscope.datasets.labels import IGNORE, LabelKind, label_map
-from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.listing import Listing, pair_folders, split_folder
 
 _SUMMARY = "img_dir/{split}/*.png, ann_dir/{split}/*.png"
@@ -23,7 +23,7 @@ def find(root: Path, split: str) -> Listing:
     return pair_folders(root, f"img_dir/{split}", ".png", f"ann_dir/{split}", _LABELS)
 
 
-LOVEDA = Layout(
+LOVEDA = DatasetLayout(
     name="loveda",
     summary=_SUMMARY,
     size=(512, 512),

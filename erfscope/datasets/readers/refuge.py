@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from erfscope.datasets.labels import LabelKind, label_map
-from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.listing import Listing, pair, pair_folders, split_folder, visible_files
 from erfscope.errors import DatasetError
 
@@ -15,7 +15,7 @@ _SPLITS = ("training", "validation", "test")
 _CLASSES = ("background", "Optic Cup", "Optic Disc")
 _CONVERTED = LabelKind(label_map([(0, 0), (1, 1), (2, 2)], ignored=()))
 # As downloaded the cup is black, the disc gray and all else white.
-_DRAWN = LabelKind(label_map([(255, 0), (0, 1), (128, 2)], ignored=()), "brightness")
+_DOWNLOADED = LabelKind(label_map([(255, 0), (0, 1), (128, 2)], ignored=()), "brightness")
 
 
 def find(root: Path, split: str) -> Listing:
@@ -38,17 +38,17 @@ def find(root: Path, split: str) -> Listing:
             f"{root} has no folder images/{split}, nor one with {split} in its name that holds images; "
             f"pass --root the folder of this layout: {_SUMMARY}"
         )
-    labels = {path.stem: (path.as_posix(), _DRAWN) for path in chosen if path.suffix == ".bmp"}
+    labels = {path.stem: (path.as_posix(), _DOWNLOADED) for path in chosen if path.suffix == ".bmp"}
     return pair(root, images, labels)
 
 
 def _is_of(path: Path, split: str) -> bool:
-    """Go by the folders' names; those of examples and of macOS's own files don't count."""
+    """Whether a folder has the split in its name; those of examples and of macOS don't count."""
     folders = "/".join(path.parts[:-1])
     return split in folders.lower() and "Illustration" not in folders and "MACOSX" not in folders
 
 
-REFUGE = Layout(
+REFUGE = DatasetLayout(
     name="refuge",
     summary=_SUMMARY,
     size=(512, 512),

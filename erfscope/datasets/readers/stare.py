@@ -1,4 +1,4 @@
-"""STARE: 20 retinas of 700×605 px, whose vessels two observers (ah, vk) have drawn."""
+"""STARE: 20 retinas of 700×605 px, with vessels annotated by two observers (ah, vk)."""
 
 from erfscope.datasets.readers.vessel_files import VesselFiles, vessel_layout
 

@@ -1,9 +1,9 @@
-"""What the three datasets of retinal vessels, STARE, CHASE_DB1 and HRF, share: two forms on disk.
+"""The two forms on disk of the retinal vessel datasets STARE, CHASE_DB1 and HRF.
 
-As downloaded, images and masks of two levels lie anywhere below the folder and are told by their names.
+As downloaded, images and masks of two levels lie anywhere below the folder and are recognized by their names.
 Converted by mmsegmentation, they are images/{training,validation}/*.png beside annotations of zeros and ones.
-The splits are the converter's, told by the number in a file's name: with a file missing, its own way, which
-is to count files, would move images from one split to the other.
+The splits are the converter's. They are decided by the number in a file's name; the converter counts files,
+which would move images to the other split if a file is missing.
 """
 
 import re
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from erfscope.datasets.labels import LabelKind, label_map
-from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.listing import Listing, names_if_there, pair, split_folder, visible_files
 from erfscope.errors import DatasetError
 
@@ -28,14 +28,14 @@ class VesselFiles:
     Attributes
     ----------
     summary
-        Of the layout.
+        One line: the folders that are expected.
     image
         Regular expression of the file name of a downloaded image; its first group is the stem.
     labels
-        The same of downloaded masks, one for each person who drew some. The first of whom there are any
-        counts alone, for one person's masks must not be mixed with another's.
+        The same for downloaded masks, one expression for each annotator. Only masks of the first one who has
+        any are used, so that annotators aren't mixed.
     converted_ends
-        Ends of converted label files after the stem, for the same persons.
+        Ends of converted label files after the stem, for the same annotators.
     last_in_training
         The highest number in the name of an image for training; the others are for validation.
     """
@@ -92,7 +92,7 @@ def _of_first(
 
 
 def _by_stem(pattern: str, files: Mapping[str, str]) -> dict[str, str]:
-    """Return the path by stem of those of the files, name by path, that the pattern fits."""
+    """Return stem -> path for those of the files (path -> name) whose names match the pattern."""
     found: dict[str, str] = {}
     for path, name in files.items():
         match = re.fullmatch(pattern, name)
@@ -101,9 +101,9 @@ def _by_stem(pattern: str, files: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def vessel_layout(name: str, side: int, files: VesselFiles) -> Layout:
-    """Make the layout of such files, with the study's crop."""
-    return Layout(
+def vessel_layout(name: str, side: int, files: VesselFiles) -> DatasetLayout:
+    """Make the layout of such files; `side` is the study's crop, px."""
+    return DatasetLayout(
         name=name,
         summary=files.summary,
         size=(side, side),

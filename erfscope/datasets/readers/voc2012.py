@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from erfscope.datasets.labels import LabelKind, label_map
-from erfscope.datasets.layout import Layout
+from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.listing import Entry, Listing, names_if_there, visible_names
 from erfscope.errors import DatasetError
 
@@ -114,7 +114,7 @@ def _entry(stem: str, label: str | None) -> Entry:
     return Entry(f"JPEGImages/{stem}.jpg", label, None if label is None else _LABELS)
 
 
-VOC2012 = Layout(
+VOC2012 = DatasetLayout(
     name="voc2012",
     summary=_SUMMARY,
     size=(513, 513),

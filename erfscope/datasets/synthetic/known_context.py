@@ -1,22 +1,21 @@
-"""Places whose class is told by a patch of color a known distance away, and by nothing else.
+"""Scenes in which a place's class is shown by a colored patch a known distance away, and by nothing else.
 
-What a network must see to do well here is known. Each place, a white square, has one cue: a colored square
-of the same size exactly `distance` px away in one of the eight directions in which a 3×3 atrous kernel looks,
-(±d, 0), (0, ±d) and (±d, ±d); the color is the class. All other pixels are labeled 255, so that scores count
-the places alone. Crops and resizing would spoil this: draw at the size that is trained on.
+It is known what a network must see to do well here. Each place, a white square, has one cue: a colored square
+of the same size exactly `distance` px away in one of the eight directions of a 3×3 atrous kernel, (±d, 0),
+(0, ±d) and (±d, ±d); the color is the class. All other pixels are labeled 255, so that only the places are
+scored. Crops and resizing would spoil this: draw images at the size that is trained on.
 
-Why only a look at that distance helps. First where places and cues lie is drawn, then the classes, each on
-its own and all alike likely, and only then the colors: given everything but its own cue, a place's class is
-a fair draw, so that no pixel elsewhere tells anything of it, neither around the place nor at another
-distance, nor another place's cue. And the look is enough: the direction need not be told, for none of the
-seven other positions at that distance holds a cue, and none of the seven others around a cue holds a place.
+Only the pixels at that distance help. First the positions of places and cues are drawn, then the classes,
+independently and with equal probabilities, and then the colors: given everything but its own cue, a place's
+class is random, so that no other pixel carries information on it, neither near the place nor at another
+distance nor in another place's cue. And they suffice: the direction need not be known, because none of the
+other seven positions at that distance holds a cue, and none of the other seven around a cue holds a place.
 For this, squares lie on nodes of a grid in which `distance` is a whole number of steps, and the pairs of one
-image are an induced matching of nodes so far apart.
+image are an induced matching of nodes at that distance.
 
-What is left to a network that sees the whole image and can't locate is the most frequent color. With n
-places and four classes it is right in about 1/4 + 0.5/√n of them: 0.34 of 32 places, the usual number on
-257×257 px. With `cue` false the squares get the colors of another draw: the pictures look the same and tell
-nothing at all.
+A network that sees the whole image but can't locate can guess the most frequent color. With n places and four
+classes it is right in about 1/4 + 0.5/√n of them: 0.34 of 32 places, the usual number on 257×257 px. With
+`cue` false the squares get the colors of another draw: images look the same and carry no information.
 """
 
 from collections.abc import Mapping
@@ -27,14 +26,14 @@ import numpy as np
 import numpy.typing as npt
 
 from erfscope.datasets.labels import IGNORE
-from erfscope.datasets.layout import Layout, Pixels
+from erfscope.datasets.layout import DatasetLayout, Pixels
 from erfscope.errors import DatasetError
 
 Integers = npt.NDArray[np.int64]
 
 CLASSES = ("red", "green", "blue", "yellow")
 DIRECTIONS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
-"""E NE N NW W SW S SE as (y, x) in units of the distance."""
+"""The directions E NE N NW W SW S SE, as (y, x) in units of the distance."""
 
 _COLORS = np.array([[190, 70, 70], [70, 170, 70], [80, 80, 200], [180, 170, 60]], np.float32)
 _GROUND, _PLACE = 110.0, 230.0
@@ -42,19 +41,19 @@ _NOISE = 20.0
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What an image shows.
+class ContextScene:
+    """The places and cues of one image.
 
     Attributes
     ----------
     places, cues
         (N, 2) int, (y, x) of the centers of the places' squares and of their cues', px.
     classes
-        (N,) int, of the places.
+        (N,) int, classes of the places.
     colors
-        (N,) int, the class whose color each cue has: its place's, unless cues are to tell nothing.
+        (N,) int, the class whose color each cue has: its place's, or a random one with `cue` false.
     side
-        Of the squares, px, odd.
+        Side of the squares, px, odd.
     """
 
     places: Integers
@@ -66,19 +65,19 @@ class Scene:
 
 def plan(
     seed: int, index: int, size: tuple[int, int], *, distance: int, cue: bool, spacing: int, side: int
-) -> Scene:
-    """Decide what an image shows; see `draw`."""
+) -> ContextScene:
+    """Place places and cues, and choose their classes and colors; for the parameters see `draw`."""
     rng = np.random.default_rng([seed, index, 0])
     rows, columns = (_nodes(rng, length, distance, spacing, side) for length in size)
     steps = distance // spacing
     pairs = _matching(rng, len(rows), len(columns), steps)
     places, cues = (np.stack([rows[ends[:, 0]], columns[ends[:, 1]]], 1) for ends in pairs)
     classes, others = rng.integers(0, len(CLASSES), (2, len(places)))
-    return Scene(places, cues, classes, classes if cue else others, side)
+    return ContextScene(places, cues, classes, classes if cue else others, side)
 
 
-def paint(scene: Scene, seed: int, index: int, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
-    """Paint what was planned; the noise is the same whatever the colors."""
+def paint(scene: ContextScene, seed: int, index: int, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
+    """Paint a scene; the noise doesn't depend on the colors."""
     rng = np.random.default_rng([seed, index, 1])
     image = rng.standard_normal((*size, 3), dtype=np.float32) * _NOISE
     ground = np.full((*size, 3), _GROUND, np.float32)
@@ -102,8 +101,8 @@ def draw(seed: int, index: int, size: tuple[int, int], **options: Any) -> tuple[
     size
         (H, W), px.
     **options
-        distance: of a cue from its place, px. cue: whether cues tell the class. spacing: least distance
-        between squares, from center to center, px. side: of the squares, px, odd.
+        distance: from a place to its cue, px. cue: whether cues show the class. spacing: least distance
+        between centers of squares, px. side: side of the squares, px, odd.
 
     Returns
     -------
@@ -116,7 +115,7 @@ def draw(seed: int, index: int, size: tuple[int, int], **options: Any) -> tuple[
 
 
 def _nodes(rng: np.random.Generator, length: int, distance: int, spacing: int, side: int) -> Integers:
-    """Return positions along one axis, ascending; `distance // spacing` further on is `distance` px away."""
+    """Return positions along one axis, ascending: `distance // spacing` nodes span `distance` px."""
     steps, half = distance // spacing, side // 2
     start = int(rng.integers(distance))
     k = np.arange(-steps, steps * (length // distance + 1))
@@ -140,8 +139,8 @@ def _matching(rng: np.random.Generator, rows: int, columns: int, steps: int) -> 
     inside = ((candidates >= 0) & (candidates < [rows, columns, rows, columns])).all(1)
     free = np.ones((2, rows, columns), bool)  # to become a place, to become a cue
     chosen = []
-    # Pairs that slant fit in about half as often as straight ones, hence they are tried twice as readily: all
-    # eight directions come up alike.
+    # Diagonal pairs fit in about half as often as straight ones, so they are tried twice as early: then all
+    # eight directions are about equally frequent.
     turns = rng.exponential(size=len(direction)) / (1 + direction % 2)
     for edge in candidates[inside][np.argsort(turns[inside])].tolist():
         place, cue = edge[:2], edge[2:]
@@ -155,7 +154,7 @@ def _matching(rng: np.random.Generator, rows: int, columns: int, steps: int) -> 
 
 
 def _close(free: npt.NDArray[np.bool_], node: list[int], steps: int) -> None:
-    """Take the eight nodes `steps` away from a node, and itself, from those that are free."""
+    """Remove a node, and the eight nodes `steps` away from it, from those that are free."""
     rows, columns = (slice(at % steps if at < steps else at - steps, at + steps + 1, steps) for at in node)
     free[rows, columns] = False
 
@@ -180,7 +179,7 @@ def check(size: tuple[int, int], options: Mapping[str, Any]) -> None:
         raise DatasetError(
             f"spacing {spacing}: expected more than side, {side} px, and at most distance, {distance} px"
         )
-    # Whatever the start, each axis then has two nodes a distance apart.
+    # With this length each axis has two nodes at the distance, wherever the grid starts.
     needed = 2 * distance + side
     if min(size) < needed:
         raise DatasetError(
@@ -189,9 +188,9 @@ def check(size: tuple[int, int], options: Mapping[str, Any]) -> None:
         )
 
 
-SYNTHETIC_CONTEXT = Layout(
+SYNTHETIC_CONTEXT = DatasetLayout(
     name="synthetic-context",
-    summary="drawn, needs no files: places whose class is the color of a patch `distance` px away",
+    summary="synthetic, needs no files: places whose class is the color of a patch `distance` px away",
     size=(257, 257),
     draw=draw,
     scenes=100,

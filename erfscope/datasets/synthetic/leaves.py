@@ -1,4 +1,4 @@
-"""Dead leaves: a pile of textured shapes, seen from above, with the statistics of natural images.
+"""Dead leaves: a pile of textured shapes seen from above, with the statistics of natural images.
 
 Shapes whose radii have the density r^-3 look alike at every scale, and their amplitude spectrum falls
 like 1/f, as that of photographs does (Lee, Mumford and Huang, 2001, doi:10.1023/A:1011109015675).
@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from erfscope.datasets.layout import Layout, Pixels
+from erfscope.datasets.layout import DatasetLayout, Pixels
 
 CLASSES = ("disk", "ellipse", "rectangle", "triangle", "background")
 
-# Pixels, whatever the image's size: a larger frame shows more of the same world.
+# In pixels, whatever the image's size: a larger image shows more leaves, not larger ones.
 _MIN_RADIUS, _MAX_RADIUS = 3.0, 200.0
-# Leaves over a point on average: e^-4, or 2 %, of the ground remains seen.
+# Average number of leaves over a point: e^-4, or 2 %, of the ground remains visible.
 _DEPTH = 4.0
 # Farthest point of any outline, in radii (ellipse: 1.58; rectangle 1.51; triangle 1.56).
 _REACH = 1.6
@@ -47,11 +47,11 @@ def draw(seed: int, index: int, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
     kinds, leaf_at = _pile(rng, size)
     colors = rng.uniform(*_LUMINANCE, (len(kinds), 1)) + rng.normal(0, _CHROMA, (len(kinds), 3))
     strengths = rng.uniform(*_TEXTURE, len(kinds))
-    # Each leaf is cut from its own place of one cloth.
+    # Each leaf takes its texture from its own place of one square of noise.
     shift_y, shift_x = rng.integers(0, _TEXTURE_SIDE, (2, len(kinds)))
     rows = (np.arange(size[0])[:, None] + shift_y[leaf_at]) % _TEXTURE_SIDE
     columns = (np.arange(size[1]) + shift_x[leaf_at]) % _TEXTURE_SIDE
-    texture = _cloth(rng)[rows, columns] * strengths[leaf_at]
+    texture = _texture_noise(rng)[rows, columns] * strengths[leaf_at]
     image = np.clip(np.rint(colors[leaf_at] + texture[..., None]), 0, 255).astype(np.uint8)
     return image, kinds[leaf_at]
 
@@ -77,9 +77,9 @@ def radii(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
 
 
 def _pile(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, npt.NDArray[np.int32]]:
-    """Return the leaves' kinds, number 0 being the ground, and the (H, W) number of the topmost one."""
+    """Return the kind of each leaf (number 0 is the ground) and the (H, W) number of the topmost leaf."""
     height, width = size
-    # Centers may lie outside by as much as a leaf reaches, or the rim would get fewer than the middle.
+    # Centers may lie as far outside as a leaf reaches; otherwise the rim would get fewer leaves.
     rim = _REACH * _MAX_RADIUS
     mean_area = 2 * np.pi * np.log(_MAX_RADIUS / _MIN_RADIUS) / (_MIN_RADIUS**-2 - _MAX_RADIUS**-2)
     count = round(_DEPTH * (height + 2 * rim) * (width + 2 * rim) / mean_area)
@@ -92,7 +92,7 @@ def _pile(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, npt.
     )
     canvas = Image.new("I", (width, height), 0)
     painter = ImageDraw.Draw(canvas)
-    # Later leaves fall on earlier ones; what is seen from above is as if laid front to back.
+    # Later leaves cover earlier ones.
     for k in np.flatnonzero(inside).tolist():
         outline = x[k] + 1j * y[k] + radius[k] * turn[k] * _outline(int(kinds[k]), radius[k], aspect[k])
         painter.polygon(outline.view(np.float64).tolist(), fill=k + 1)
@@ -101,7 +101,7 @@ def _pile(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, npt.
 
 
 def _outline(kind: int, radius: float, aspect: float) -> npt.NDArray[np.complex128]:
-    """Return the corners x + iy of a shape with the area of the unit disk; more for a larger circle."""
+    """Return the corners x + iy of a shape with the area of the unit disk; larger circles have more."""
     if kind == 2:
         half = np.sqrt(np.pi / (4 * aspect))
         return np.asarray(
@@ -120,8 +120,8 @@ def _circle(corners: int) -> npt.NDArray[np.complex128]:
     return np.asarray(np.exp(2j * np.pi / corners * np.arange(corners)))
 
 
-def _cloth(rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Weave a square of noise, amplitude 1/f, mean 0, standard deviation 1, that repeats without a seam."""
+def _texture_noise(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return a square of 1/f noise, mean 0, standard deviation 1, that repeats without a seam."""
     frequency = np.hypot(np.fft.fftfreq(_TEXTURE_SIDE)[:, None], np.fft.rfftfreq(_TEXTURE_SIDE))
     frequency[0, 0] = np.inf
     real, imaginary = rng.standard_normal((2, *frequency.shape))
@@ -129,9 +129,9 @@ def _cloth(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     return np.asarray(noise / noise.std())
 
 
-SYNTHETIC_LEAVES = Layout(
+SYNTHETIC_LEAVES = DatasetLayout(
     name="synthetic-leaves",
-    summary="drawn, needs no files: a pile of disks, ellipses, rectangles and triangles, with 1/f statistics",
+    summary="synthetic, needs no files: a pile of textured disks, ellipses, rectangles and triangles",
     size=(769, 769),
     draw=draw,
     scenes=100,

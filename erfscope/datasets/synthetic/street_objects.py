@@ -1,4 +1,4 @@
-"""What stands and drives on a synthetic street; sizes in m, each object at (X, Z) of its foot."""
+"""Objects on a synthetic street; sizes are in m, and each object's foot is at (X, Z)."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from erfscope.datasets.synthetic.street_view import Street, disk, upright
 CLASSES = CITYSCAPES.classes
 ID = {name: train_id for train_id, name in enumerate(CLASSES)}
 
-# Colors of several classes are alike on purpose: gray is road, sidewalk, building, wall, pole, car or cloth.
+# Classes share colors on purpose: gray is road, sidewalk, building, wall, pole, car or cloth.
 GREENS = np.array([[70, 95, 50], [95, 115, 60], [55, 75, 45], [110, 105, 60]], float)
 GRAYS = np.array([[60, 60, 62], [95, 95, 98], [130, 130, 128], [165, 163, 160]], float)
 _PAINTS = np.array(

@@ -1,4 +1,4 @@
-"""A camera on a street and the shapes that it sees, largest where they are nearest."""
+"""A camera on a street, and the shapes that it sees in perspective."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ class Street:
     Attributes
     ----------
     canvas
-        What is painted on.
+        The image to paint on.
     rng
-        Source of the random numbers.
+        Random number generator.
     focal
         Focal length, px.
     x, y
         The vanishing point, px; y is the horizon.
     height
-        Of the camera above the ground, m.
+        Height of the camera above the ground, m.
     haze
         Color of the air.
     """
@@ -47,7 +47,7 @@ class Street:
         )
 
     def paint(self, train_id: int, color: Color, depth: float, texture: float = 8.0) -> int:
-        """Mix the paint of a part that stands `depth` m ahead: the farther, the more of the air."""
+        """Define a part that is `depth` m ahead: the farther, the more haze."""
         air = 1 - np.exp(-depth / _HAZE_DEPTH)
         return self.canvas.part(train_id, color * (1 - air) + self.haze * air, texture * (1 - air))
 
@@ -63,18 +63,18 @@ class Street:
         Parameters
         ----------
         part
-            The paint.
+            The part's number.
         at
-            X and Z of its foot.
+            X and Z of its foot, m.
         corners
-            Of the polygon, to the right of the foot and above it.
+            Corners of the polygon, to the right of the foot and above it.
         above
             How high the foot itself is.
         """
         self.fill(part, [(at[0] + right, above + up, at[1]) for right, up in corners])
 
     def scale(self, depth: float) -> float:
-        """Pixels that a meter takes, `depth` m ahead."""
+        """Return how many pixels a meter spans, `depth` m ahead."""
         return self.focal / max(depth, _NEAREST)
 
     def box(
@@ -120,7 +120,7 @@ class Street:
 
 
 Painter = Callable[[Street, float, float], None]
-"""Paints something at X and Z."""
+"""A function that paints something at X and Z."""
 
 
 def disk(

@@ -1,14 +1,14 @@
 """Streets in perspective, with Cityscapes' classes: sky and buildings above, road and near objects below.
 
-Objects stand on flat ground before a camera whose horizon lies near the middle of the image, so that the
-lower something stands the nearer and larger it is, as in pictures from a car. Colors, textures and noise of
-the classes overlap, so that a pixel alone doesn't tell its class, and its surroundings do. With `flipped` the
-same scenes hang upside down.
+Objects stand on flat ground before a camera with its horizon near the middle of the image: the lower an
+object stands, the nearer and larger it is, as in pictures from a car. Colors, textures and noise of the
+classes overlap, so that the class of a pixel is seen from its surroundings, not from the pixel alone. With
+`flipped` the same scenes are upside down.
 """
 
 import numpy as np
 
-from erfscope.datasets.layout import Layout, Pixels
+from erfscope.datasets.layout import DatasetLayout, Pixels
 from erfscope.datasets.synthetic.canvas import Canvas, Color
 from erfscope.datasets.synthetic.street_objects import (
     CLASSES,
@@ -232,9 +232,9 @@ def _objects(street: Street, road: float, walk: float) -> None:
         paint(street, x, z)
 
 
-SYNTHETIC_STREETS = Layout(
+SYNTHETIC_STREETS = DatasetLayout(
     name="synthetic-streets",
-    summary="drawn, needs no files: streets in perspective, near objects below, Cityscapes' classes",
+    summary="synthetic, needs no files: streets in perspective, near objects below, Cityscapes' classes",
     size=(385, 385),
     draw=draw,
     scenes=100,

@@ -1,8 +1,8 @@
 """Vessels of a retina: trees that branch from the optic disc over a bright ground, thin ones hard to see.
 
-Where a vessel parts in two, Murray's law holds: the cubes of the branches' widths add up to that of the
-stem's; and the thinner branch turns away farther. Lengths are shares of the retina's radius, hence every size
-shows a whole retina.
+Where a vessel branches, Murray's law holds: the cubes of the branches' widths add up to that of the stem; the
+thinner branch turns farther away. Lengths are in units of the retina's radius, so that every image size shows
+a whole retina.
 """
 
 from collections import deque
@@ -14,8 +14,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from erfscope.datasets.layout import Layout, Pixels
-from erfscope.datasets.synthetic.canvas import cloth
+from erfscope.datasets.layout import DatasetLayout, Pixels
+from erfscope.datasets.synthetic.canvas import texture_noise
 
 Floats = npt.NDArray[np.float32]
 Path = npt.NDArray[np.complexfloating]
@@ -28,17 +28,17 @@ _MOST_BRANCHES = 180
 # Where the trunks leave the disc (y is down) and how they bend, radians a step: two arcs around the fovea,
 # two to the other side.
 _TRUNKS = ((-1.35, 0.028), (1.35, -0.028), (-2.3, -0.008), (2.3, 0.008))
-# Vessels are drawn finer by this factor, for half pixels make the thin ones; in the image's pixels none is
-# thinner than this, or it would leave gaps in the label.
+# Vessels are drawn this many times finer, because thin ones are half pixels wide; and none is thinner than
+# this many pixels of the image, or there would be gaps in the label.
 _FINER, _THINNEST_PX = 3, 1.2
 _RETINA = np.array([190, 100, 58], np.float32)
-_BRIGHT = np.array([50, 70, 55], np.float32)  # by which the optic disc is brighter
-_DARK = np.array([75, 58, 30], np.float32)  # by which a wide vessel is darker
+_BRIGHT = np.array([50, 70, 55], np.float32)  # the optic disc is brighter by this
+_DARK = np.array([75, 58, 30], np.float32)  # a wide vessel is darker by this
 
 
 @dataclass(frozen=True)
 class _Branch:
-    """A stretch of vessel before it parts."""
+    """A piece of a vessel between two points where it branches."""
 
     start: complex
     angle: float
@@ -91,14 +91,14 @@ def _draw_tree(
         corners = placed.view(np.float64).tolist()
         wide = round(max(branch.width * radius, _THINNEST_PX) * _FINER)
         for painter, value in zip(painters, (255, round(255 * branch.contrast)), strict=True):
-            # Without round joints there would be notches, which thin ones are too thin to show.
+            # Round joints prevent notches, which only wide vessels show.
             painter.line(corners, fill=value, width=wide, joint="curve" if wide > 4 * _FINER else None)
     coverage, shade = (np.asarray(canvas.reduce(_FINER), np.float32) for canvas in canvases)
     return coverage / np.float32(255), shade / np.float32(255)
 
 
 def _tree(rng: np.random.Generator) -> Iterator[tuple[_Branch, Path]]:
-    """Yield the branches, stems first, with their paths; a vein and an artery for each trunk."""
+    """Yield the branches with their paths, stems first; a vein and an artery for each trunk."""
     branches = deque(
         _Branch(
             start=_DISC + 0.02 * complex(*rng.normal(0, 1, 2)),
@@ -120,10 +120,10 @@ def _tree(rng: np.random.Generator) -> Iterator[tuple[_Branch, Path]]:
         yield branch, path
         # Vessels end at the retina's edge, and leave the fovea free.
         if abs(path[-1]) < 1.05 and abs(path[-1] - _FOVEA) > 0.12:
-            branches.extend(_parted(rng, branch, path[-1], float(angles[-1])))
+            branches.extend(_branches(rng, branch, path[-1], float(angles[-1])))
 
 
-def _parted(rng: np.random.Generator, stem: _Branch, at: complex, angle: float) -> list[_Branch]:
+def _branches(rng: np.random.Generator, stem: _Branch, at: complex, angle: float) -> list[_Branch]:
     share = rng.uniform(0.78, 0.97)  # of the stem's width that the wider branch keeps
     away = float(rng.choice([-1, 1]))
     ends = (
@@ -138,23 +138,24 @@ def _parted(rng: np.random.Generator, stem: _Branch, at: complex, angle: float) 
 
 
 def _ground(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
-    """Paint what lies behind the vessels: (H, W, 3) from columns' and rows' coordinates, in radii."""
+    """Return the (H, W, 3) ground behind the vessels, given coordinates in radii."""
     tilt_x, tilt_y = rng.normal(0, 0.3, 2).tolist()
     lit = 1 - 0.25 * ((x - tilt_x) ** 2 + (y - tilt_y) ** 2)
     lit -= float(rng.uniform(0.1, 0.25)) * _spot(x, y, _FOVEA, 0.2)
     for _ in range(12):
-        # Small bleedings, dark as vessels are, and bright deposits.
+        # Small bleedings, as dark as vessels, and bright deposits.
         center, depth = complex(*rng.uniform(-0.8, 0.8, 2)), float(rng.choice([-0.3, 0.25]))
         lit += depth * _spot(x, y, center, float(rng.uniform(0.01, 0.035)))
     disc = np.minimum(1.6 * _spot(x, y, _DISC, float(rng.uniform(0.09, 0.12))), 1)
-    down, right = rng.integers(0, len(cloth()), 2).tolist()
+    texture = texture_noise()
+    down, right = rng.integers(0, len(texture), 2).tolist()
     rows, columns = (
-        (np.arange(length) + start) % len(cloth()) for length, start in ((y.size, down), (x.size, right))
+        (np.arange(length) + start) % len(texture) for length, start in ((y.size, down), (x.size, right))
     )
     color = (_RETINA * rng.uniform(0.8, 1.1) + rng.normal(0, 8, 3)).astype(np.float32)
     ground: Floats = lit[..., None] * color
     ground += disc[..., None] * _BRIGHT
-    ground += cloth()[np.ix_(rows, columns)][..., None] * float(rng.uniform(4, 8))
+    ground += texture[np.ix_(rows, columns)][..., None] * float(rng.uniform(4, 8))
     return ground
 
 
@@ -163,9 +164,9 @@ def _spot(x: Floats, y: Floats, center: complex, radius: float) -> Floats:
     return spot
 
 
-SYNTHETIC_VESSELS = Layout(
+SYNTHETIC_VESSELS = DatasetLayout(
     name="synthetic-vessels",
-    summary="drawn, needs no files: retinas with branching vessels, the thin ones hard to see",
+    summary="synthetic, needs no files: retinas with branching vessels, the thin ones hard to see",
     size=(385, 385),
     draw=draw,
     scenes=100,

@@ -10,7 +10,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from erfscope.datasets import IGNORE, ImageDataset
-from erfscope.datasets.dataset import Source
+from erfscope.datasets.dataset import SampleSource
 from erfscope.datasets.layout import Pixels
 from erfscope.datasets.streaming import read_ahead
 from erfscope.errors import ImageError, TrainError
@@ -60,7 +60,7 @@ class Crops(Dataset[_Crop | _Trouble]):
         return pair
 
 
-def read_pair(source: Source, place: int, num_classes: int) -> Pair:
+def read_pair(source: SampleSource, place: int, num_classes: int) -> Pair:
     """Read an image and its label.
 
     Raises

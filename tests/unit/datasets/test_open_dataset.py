@@ -25,13 +25,13 @@ def refusal(name: str, **options: Any) -> str:
 
 def test_unknown_words_list_what_there_is(make_root: MakeRoot) -> None:
     root = make_root("cityscapes")
-    message = refusal("citiscapes")
-    assert "did you mean cityscapes?" in message
-    assert "voc2012" in message
-    assert "there are: train, val, test" in refusal("cityscapes", root=root, split="vall")
+    assert "did you mean cityscapes?" in refusal("citiscapes")
+    assert "known: train, val, test" in refusal("cityscapes", root=root, split="holdout")
     assert "did you mean val?" in refusal("cityscapes", root=root, split="vall")
     assert "did you mean center-crop?" in refusal("cityscapes", root=root, fit="centre-crop")
-    assert "did you mean" not in refusal("qqq")
+    message = refusal("qqq")
+    assert "did you mean" not in message
+    assert "voc2012" in message
 
 
 def test_no_root_names_both_remedies() -> None:

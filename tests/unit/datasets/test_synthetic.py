@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from erfscope.datasets import LAYOUTS, Layout, open_dataset
+from erfscope.datasets import LAYOUTS, DatasetLayout, open_dataset
 from erfscope.datasets.synthetic_options import choose_options
 from erfscope.errors import DatasetError
 
@@ -67,8 +67,8 @@ def test_small_frames(name: str, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("synthetic-leaves", {"depth": 3}, "synthetic-leaves has no options, and depth is asked for"),
-        ("synthetic-streets", {"flip": True}, "no option 'flip' (did you mean flipped?); there are: flipped"),
+        ("synthetic-leaves", {"depth": 3}, "synthetic-leaves has no options; leave depth out"),
+        ("synthetic-streets", {"flip": True}, "no option 'flip'; did you mean flipped?"),
         ("synthetic-streets", {"flipped": "yes"}, "flipped of synthetic-streets is 'yes'; expected true or"),
         ("folder", {"flipped": True}, "folder has no options"),
     ],
@@ -81,7 +81,7 @@ def test_options_that_there_are_not(name: str, options: dict[str, object], reaso
 
 
 def test_numbers_and_words_as_options() -> None:
-    layout = Layout("x", "", (9, 9), options={"share": 0.5, "kind": "plain"})
+    layout = DatasetLayout("x", "", (9, 9), options={"share": 0.5, "kind": "plain"})
     assert choose_options(layout, None, (9, 9)) == {"share": 0.5, "kind": "plain"}
     # The command line hands over 0.25 as a word.
     for value in (0.25, "0.25"):
