@@ -66,7 +66,7 @@ class SampleSource(Protocol):
         """Return image (mode RGB) and label (mode L) number `index`; raises `ImageError`."""
 
     def load_label(self, index: int) -> Image.Image | None:
-        """Return label number `index` alone; raises `ImageError`."""
+        """Label number `index` alone; raises `ImageError`."""
 
 
 @dataclass(frozen=True)

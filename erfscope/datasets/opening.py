@@ -29,8 +29,8 @@ from erfscope.datasets.synthetic_options import choose_options
 from erfscope.errors import DatasetError, suggest
 from erfscope.system.environment import dataset_root
 
-# Arguments that a plug-in need not take if they have these values.
-_DEFAULTS = {
+# What a plug-in need not know of; labels are read where there are any, of a plug-in as of a layout.
+_USUAL = {
     "root": None, "split": "val", "size": None, "fit": "center-crop", "images": None, "seed": 0,
     "mean": IMAGENET_MEAN, "std": IMAGENET_STD, "channel_order": "rgb", "options": None,
 }  # fmt: skip
@@ -105,14 +105,14 @@ def open_dataset(
     >>> sample.image.shape, sample.label.shape
     (torch.Size([3, 65, 65]), torch.Size([65, 65]))
     """
-    arguments = {
+    wishes = {
         "root": root, "split": split, "size": size, "fit": fit, "images": images, "seed": seed,
         "mean": tuple(mean), "std": tuple(std), "channel_order": channel_order, "labels": labels,
         "options": options,
     }  # fmt: skip
     brought = plugins.names(plugins.DATASETS) if name not in LAYOUTS else []
     if name in brought:
-        return open_plugged(name, arguments, _DEFAULTS | {"labels": labels})
+        return open_plugged(name, wishes, _USUAL | {"labels": labels})
     layout = LAYOUTS[choose_layout(name, brought)]
     fit = _choose("fit", fit, FITS)
     height_width = layout.size if size is None else choose_size(size)

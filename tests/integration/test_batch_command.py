@@ -134,7 +134,7 @@ def test_a_dry_run_lists_all_and_writes_nothing(run, here):
         (["plan.toml", "--jobs", "0"], "--jobs"),
         (
             ["plan.toml", "--jobs", "2", "--submit", "slurm"],
-            "--jobs runs them on this machine, --submit hands them to SLURM",
+            "--jobs runs them on this machine",
         ),
         (["plan.toml", "--submit", "pbs"], "--submit"),
         (["gone.toml"], "gone.toml: No such file or directory; expected a plan in TOML"),

@@ -28,6 +28,7 @@ SIZE = (257, 257)
 RING = np.array(DIRECTIONS)
 
 Floats = npt.NDArray[np.float32]
+Samples = tuple[list[ContextScene], list[Floats]]
 
 
 def scene(index: int, size: tuple[int, int] = SIZE, **options: int | bool) -> ContextScene:
@@ -100,7 +101,7 @@ def test_where_things_lie_is_drawn_before_the_classes() -> None:
 
 
 @pytest.fixture(scope="module")
-def samples() -> dict[bool, tuple[list[ContextScene], list[Floats]]]:
+def samples() -> dict[bool, Samples]:
     """Scenes, and images averaged over squares, what a look at one place sees; with cues and without."""
     result = {}
     for cue in (True, False):
@@ -111,9 +112,7 @@ def samples() -> dict[bool, tuple[list[ContextScene], list[Floats]]]:
     return result
 
 
-def look(
-    samples: tuple[list[ContextScene], list[Floats]], offset: npt.NDArray[np.int64]
-) -> tuple[Floats, Floats]:
+def look(samples: Samples, offset: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Return mean colors at an offset from each place, where that lies in the image, and the classes."""
     colors, classes = [], []
     for shown, means in zip(*samples, strict=True):
@@ -124,14 +123,14 @@ def look(
     return np.concatenate(colors), np.concatenate(classes)
 
 
-def significance(samples: tuple[list[ContextScene], list[Floats]], offset: npt.NDArray[np.int64]) -> float:
+def significance(samples: Samples, offset: npt.NDArray[np.int64]) -> float:
     colors, classes = look(samples, offset)
     groups = [colors[classes == k] for k in range(len(CLASSES))]
     return float(f_oneway(*groups).pvalue.min())
 
 
 def test_the_class_shows_at_the_eight_positions_and_nowhere_else(
-    samples: dict[bool, tuple[list[ContextScene], list[Floats]]],
+    samples: dict[bool, Samples],
 ) -> None:
     grid = np.arange(-132, 133, 12)  # every look reaches over 11 px, hence few gaps
     offsets = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
@@ -145,7 +144,7 @@ def test_the_class_shows_at_the_eight_positions_and_nowhere_else(
     assert min(significance(samples[False], 96 * direction) for direction in RING) > 1e-4
 
 
-def score_of_a_ring(samples: tuple[list[ContextScene], list[Floats]], distance: int) -> float:
+def score_of_a_ring(samples: Samples, distance: int) -> float:
     """Return how often a linear look at what eight positions hold is right, fitted to half of the scenes."""
     kinds = np.concatenate([_COLORS, [[_GROUND] * 3, [_PLACE] * 3]])
     features, classes = [], []
@@ -163,7 +162,7 @@ def score_of_a_ring(samples: tuple[list[ContextScene], list[Floats]], distance: 
 
 
 def test_a_ring_at_the_distance_is_enough_and_no_other_helps(
-    samples: dict[bool, tuple[list[ContextScene], list[Floats]]],
+    samples: dict[bool, Samples],
 ) -> None:
     assert score_of_a_ring(samples[True], 96) == 1.0
     # Chance is 1/4 with a standard error of 0.014 over some 960 places.
@@ -173,7 +172,7 @@ def test_a_ring_at_the_distance_is_enough_and_no_other_helps(
 
 
 def test_all_directions_and_classes_come_up(
-    samples: dict[bool, tuple[list[ContextScene], list[Floats]]],
+    samples: dict[bool, Samples],
 ) -> None:
     scenes, _ = samples[True]
     classes = np.concatenate([shown.classes for shown in scenes])
@@ -189,7 +188,7 @@ def test_all_directions_and_classes_come_up(
 
 
 def test_pictures_without_cues_look_the_same(
-    samples: dict[bool, tuple[list[ContextScene], list[Floats]]],
+    samples: dict[bool, Samples],
 ) -> None:
     def colors(cue: bool) -> npt.NDArray[np.float64]:
         drawn = np.concatenate([shown.colors for shown in samples[cue][0]])
