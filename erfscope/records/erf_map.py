@@ -99,8 +99,9 @@ class ErfMap(HasProvenance):
       unit     y 16, x 20; projected center y 16, x 20
       images   1 of 1
       formula  paper, target logits
-      network  Conv2d, weights as given
-      data     ...
+      network  Conv2d
+      weights  as given
+      data     given list
       engine   graph, float32, cpu
     """
 
@@ -133,7 +134,8 @@ class ErfMap(HasProvenance):
             "unit": f"y {self.unit.y}, x {self.unit.x}{layer}; projected center y {y:g}, x {x:g}",
             "images": self._told_images(),
             "formula": f"{self.formula}, target {self.target}",
-            "network": f"{self.network_label}, {self.weights_label}",
+            "network": self.network_label,
+            "weights": self.weights_label,
             "data": self.data_label,
             "engine": ", ".join(str(engine[key]) for key in ("mode", "precision", "device") if key in engine),
             "flags": "; ".join(map(str, self.flags)),

@@ -87,7 +87,7 @@ def test_a_map_says_what_it_is_in_a_few_lines(small_map):
     lines = repr(small_map).splitlines()
     assert lines[0] == "ErfMap of 33×41 px"
     told = [line.split()[0] for line in lines[1:]]
-    assert told == ["unit", "images", "formula", "network", "data", "engine"]
+    assert told == ["unit", "images", "formula", "network", "weights", "data", "engine"]
     assert "20 of 20" in lines[2]
 
 

@@ -11,9 +11,6 @@ ORDER = [
     "engine", "store", "scores", "train", "measure", "report", "batch", "workflows", "cli",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
-# `ErfMap.save` and `.plot`: methods of a record, typed and on every map, however it came about (computed,
-# unpickled). They import these two modules when they are called.
-LAZY = {"records/erf_map.py": {"erfscope.store.write", "erfscope.workflows.maps"}}
 
 
 def room(path):
@@ -34,18 +31,10 @@ def test_imports_point_upward(path):
     if room(path) in ("__init__", "__main__"):
         return
     own = ORDER.index(room(path))
-    lazy = LAZY.get(str(path.relative_to(PACKAGE)), set())
-    for name in set(imports(path)) - lazy:
+    for name in imports(path):
         parts = name.split(".")
         if parts[0] == "erfscope" and len(parts) > 1:
             assert ORDER.index(parts[1]) <= own, f"{path} imports {name}"
-
-
-def test_lazy_imports_are_made_in_functions_only():
-    for file, names in LAZY.items():
-        body = ast.parse((PACKAGE / file).read_text()).body
-        assert not names & {node.module for node in body if isinstance(node, ast.ImportFrom)}
-        assert names <= set(imports(PACKAGE / file)), "an exception that nothing needs"
 
 
 def test_records_and_measurements_need_no_torch():
