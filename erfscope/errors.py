@@ -9,7 +9,17 @@ from collections.abc import Iterable
 
 
 class ErfscopeError(Exception):
-    """Base of every error that the user can mend."""
+    """Base of every error that the user can mend; its message is one line that says how.
+
+    Examples
+    --------
+    >>> import erfscope
+    >>> try:
+    ...     erfscope.load_erf("missing.h5")
+    ... except erfscope.ErfscopeError as error:
+    ...     print(error)
+    map missing.h5 does not exist; make one with 'erfscope compute' or name another file
+    """
 
 
 class DatasetError(ErfscopeError):

@@ -1,18 +1,28 @@
-"""Closed forms of the study (arXiv 2307.14179): field of view, guideline, recommended rates. No torch."""
+"""Formulas of the study (arXiv 2307.14179): center-to-center distance and recommended atrous rates."""
 
 from dataclasses import dataclass
 
 from erfscope.errors import ComputeError
 
 END_TO_END_MARGIN_PX = 32.0
-"""What the study adds to a star's center-to-center distance for the size of its blobs, at any stride."""
+"""The study's end-to-end distance is the center-to-center distance plus these pixels, at any stride."""
 RATE_MULTIPLES = (1, 2, 3)
-"""The usual ASPP has the rates r, 2r, 3r."""
+"""ASPP usually has the rates r, 2r, 3r."""
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The guideline's answer for one crop: `rate` is r*, exact; `rates` are those of the rounded one."""
+    """The atrous rates that the study's guideline recommends for one crop.
+
+    Attributes
+    ----------
+    size, stride
+        Side of the crop, px, and stride of the feature map that ASPP reads, px.
+    rate, rate_rounded
+        The base rate r*: exact, and to the nearest whole number.
+    rates
+        All rates of ASPP for the rounded one.
+    """
 
     size: int
     stride: int
@@ -22,27 +32,27 @@ class Recommendation:
 
 
 def star_center_to_center(rates: tuple[int, ...], stride: int) -> float:
-    """Return the distance in px of the outermost blobs of one side of a star: 2 · max(rates) · stride.
+    """Return the distance between the outermost blobs of one side of a star, px: 2 · max(rates) · stride.
 
     Parameters
     ----------
     rates
         Atrous rates of parallel 3×3 convolutions.
     stride
-        Of the feature map that they read, in px of the image.
+        Stride of the feature map that they read, px of the image.
     """
     return 2.0 * max(rates) * stride
 
 
 def grid_center_to_center(rates: tuple[int, ...], stride: int) -> float:
-    """Return the distance in px of the outermost blobs of one side of a grid: 2 · sum(rates) · stride.
+    """Return the distance between the outermost blobs of one side of a grid, px: 2 · sum(rates) · stride.
 
     Parameters
     ----------
     rates
         Atrous rates of 3×3 convolutions in a row, (6, 6) for FCN-D6.
     stride
-        Of the feature map that they read, in px of the image.
+        Stride of the feature map that the first one reads, px of the image.
     """
     return 2.0 * sum(rates) * stride
 
@@ -53,17 +63,18 @@ def fit_rates(rates: tuple[int, ...], center_to_center: float, size: int) -> tup
     Parameters
     ----------
     rates
-        The head's own; their proportions are kept, the smallest is the base rate.
+        The head's rates. Their proportions are kept; the smallest is the base rate.
     center_to_center
-        What these rates give, px.
+        Center-to-center distance of these rates, px.
     size
-        Side of the network's input (the crop), px.
+        Side of the crop (the network's input), px.
 
     Returns
     -------
-    rate, rates
-        The exact base rate, r* = (size − 32) / (6 s) for rates r, 2r, 3r at stride s, and all rates for
-        the rounded one; none where the crop is too small for any.
+    rate : float
+        The exact base rate: r* = (size − 32) / (6 s) for rates r, 2r, 3r at stride s.
+    rates : tuple of int
+        All rates for the rounded base rate; empty if the crop is too small for any.
     """
     base = min(rates)
     rate = (size - END_TO_END_MARGIN_PX) / (center_to_center / base)
@@ -77,22 +88,36 @@ def fit_rates(rates: tuple[int, ...], center_to_center: float, size: int) -> tup
 
 
 def recommend_rate(size: int, stride: int) -> Recommendation:
-    """Return the base rate whose star just covers the crop: r* = (size − 32) / (6 · stride), Eq. 3.
+    """Recommend the atrous rates of ASPP whose star just covers the crop: r* = (size − 32) / (6 · stride).
+
+    This is Eq. 3 of arXiv 2307.14179, for the rates r, 2r, 3r.
 
     Parameters
     ----------
     size
-        Side of the network's input (the crop), px.
+        Side of the crop (the network's input), px.
     stride
-        Of the feature map that the atrous convolutions read, in px of the image.
+        Stride of the feature map that ASPP reads, px of the image.
+
+    Returns
+    -------
+    Recommendation
+        `rate` is r*, `rate_rounded` the nearest whole number, `rates` the three rates for that.
 
     Raises
     ------
     ComputeError
         A stride below 1, or a crop too small for any atrous rate.
+
+    Examples
+    --------
+    >>> import erfscope
+    >>> found = erfscope.recommend_rate(size=769, stride=8)
+    >>> round(found.rate, 2), found.rates
+    (15.35, (15, 30, 45))
     """
     if stride < 1:
-        raise ComputeError(f"stride {stride} can't be; give 1 or more")
+        raise ComputeError(f"a stride of {stride} px is not possible; give 1 or more")
     rate, rates = fit_rates(RATE_MULTIPLES, star_center_to_center(RATE_MULTIPLES, stride), size)
     if not rates:
         raise ComputeError(

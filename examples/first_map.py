@@ -1,4 +1,4 @@
-"""The five-line tour: a network and images in, a map, a figure and a measurement out."""
+"""Compute the map of a network over some images, save it and draw it."""
 
 import erfscope
 

@@ -23,5 +23,5 @@ for file in sys.argv[1:]:
     goals += [
         (name, gaussian.stderr[name], "1 px", 1.0) for name in ("x0_px", "y0_px", "sigma_x_px", "sigma_y_px")
     ]
-    for what, error, told, goal in goals:
-        print(f"  {what:<18} {told:>6}: {images_needed(erf.images, error, goal):>7,} images")
+    for what, error, precision, goal in goals:
+        print(f"  {what:<18} {precision:>6}: {images_needed(erf.images, error, goal):>7,} images")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Table 7's Gaussians of networks with global context lie below the middle of street scenes. If that is the
-# scenes' doing, the same network trained on the same scenes upside down must not have it there.
+# In Table 7 the Gaussians of networks with global context lie below the middle of street scenes. If the scenes cause
+# this, the same network trained on the same scenes upside down must have its Gaussian above.
 # Five minutes a network on one core:
 #   bash examples/upside_down.sh OUT
 set -euo pipefail

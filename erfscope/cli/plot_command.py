@@ -55,9 +55,9 @@ def plot_command(
     erfscope plot --show star,prediction --scale linear --out star.pdf
     erfscope plot --show all --out everything.svg
     """
-    from erfscope.workflows.maps import load_erf, plot_erf
+    from erfscope.workflows.maps import load_erf
 
     figure_file = out or file.with_suffix(".png")
-    plot_erf(load_erf(file), figure_file, scale=scale, show=show, overwrite=overwrite)
+    load_erf(file).plot(figure_file, scale=scale, show=show, overwrite=overwrite)
     document = {"file": str(file), "out": str(figure_file), "scale": scale, "show": list(show)}
     output.result(document, lambda: click.echo(str(figure_file)))

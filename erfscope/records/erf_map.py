@@ -1,24 +1,38 @@
 """An effective receptive field, and what became of the images in it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from erfscope.records.arrays import FloatArray
-from erfscope.records.provenance import Labeled
+from erfscope.records.provenance import HasProvenance
 from erfscope.records.shard import WHOLE, Shard
 from erfscope.records.unit import Unit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """What became of one image: `status` is "done" or "skipped" (`reason` says why).
+    """What became of one image of a run.
 
-    `mass` is the sum over all pixels of its clipped gradient, None if it was skipped; `index` is its number
-    in the run's order, of all shards together.
+    Attributes
+    ----------
+    name
+        The image's name in its dataset.
+    group
+        Number of the image group, 0 to G - 1, whose partial sum it belongs to.
+    status, reason
+        "done", or "skipped" and why.
+    mass
+        Sum over all pixels of its clipped gradient; None if it was skipped.
+    index
+        Its number in the order of the run, counted over all shards, from 0.
     """
 
     name: str
@@ -29,40 +43,66 @@ class ImageRecord:
     index: int = 0
 
 
-@dataclass(frozen=True)
-class ErfMap(Labeled):
-    """An effective receptive field.
+@dataclass(frozen=True, repr=False)
+class ErfMap(HasProvenance):
+    """An effective receptive field: the clipped input gradients of one unit, summed over images.
+
+    `compute_erf`, `load_erf` and `merge_maps` return one. H and W are the size of the network's input in
+    pixels. Image axes are (y, x), y down, pixel centers at integers from 0.
 
     Attributes
     ----------
     erf
-        (H, W) float64, axes (y, x): sum over the images of the clipped gradient, un-normalized.
+        (H, W) float64, axes (y, x): sum of the clipped gradients, un-normalized, in logits per unit of the
+        normalized image.
     unit
-        The unit that the gradient was taken of.
+        The unit whose gradient was taken: row `y` and column `x` of the output, or of the feature map of
+        `layer`.
     projected_center
-        (y, x) in input pixels, from which the file's axes count: the unit's projected center, as the
-        network's graph gives it. Where there is no graph, the unit itself, or the image's middle for a
-        layer's unit.
+        (y, x) in pixels of the input: the point over which the unit lies, by the network's graph. The axes
+        of the map's file count from it. Without a graph it is the unit itself, or the middle of the
+        image for a unit of a layer.
     formula, target
-        Names from `engine.formulas` and `engine.target`; "unknown" for an imported map.
+        How gradients are clipped, and of what; see `compute_erf`. "unknown" for an imported map.
     images
-        How many images the sums hold, None if unknown.
+        How many images the sums hold; None if unknown.
     gradient_sum, gradient_square_sum
-        (H, W) float64: sums of the unclipped gradient (summed over channels) and of its
-        square; None for an imported map.
+        (H, W) float64, axes (y, x): sums over the images of the gradient before clipping (summed over the
+        channels), and of its square; None for an imported map.
     replicates
-        (G, H, W) partial sums of `erf` over disjoint image groups, or None: float32, and float64 as long as
-        more is to be added to them.
+        (G, H, W), axes (group, y, x): partial sums of `erf` over G disjoint groups of images, from which
+        standard errors are computed; None without. float32; float64 as long as images are missing.
     records
-        One per image, in the order of the run; empty for an imported map.
+        One `ImageRecord` an image, in the order of the run; empty for an imported map.
     images_total
-        How many images the run takes with all its shards, None if unknown.
+        How many images the whole run takes, all shards together; None if unknown.
     shard
-        The share of them that this map is of.
+        Which part of the run's images this map is for; `0/1` is all.
     finished
-        Whether all of its images are in it, or as many as were asked for.
+        Whether all images of its shard are in it, or as many as the requested error took.
     provenance
-        JSON-able: command, versions, network, weights, dataset, engine plan, host, times.
+        How the map was made, as JSON can hold it: command, versions, network, weights, dataset, engine,
+        host, times.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import erfscope
+    >>> model = torch.nn.Conv2d(3, 2, kernel_size=5, padding=2)
+    >>> erf = erfscope.compute_erf(model, [torch.ones(3, 33, 41)])
+    >>> erf.erf.shape, erf.erf.dtype
+    ((33, 41), dtype('float64'))
+    >>> erf.unit.y, erf.unit.x, erf.projected_center
+    (16, 20, (16.0, 20.0))
+    >>> erf
+    ErfMap of 33×41 px
+      unit     y 16, x 20; projected center y 16, x 20
+      images   1 of 1
+      formula  paper, target logits
+      network  Conv2d
+      weights  as given
+      data     given list
+      engine   graph, float32, cpu
     """
 
     erf: FloatArray
@@ -80,20 +120,48 @@ class ErfMap(Labeled):
     finished: bool = True
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Return some lines in words, without the arrays."""
+        height, width = self.size
+        lines = (f"  {name:<9}{value}" for name, value in self._facts().items() if value)
+        return "\n".join((f"ErfMap of {height}×{width} px", *lines))
+
+    def _facts(self) -> dict[str, str]:
+        y, x = self.projected_center
+        layer = f" of {self.unit.layer}" if self.unit.layer else ""
+        engine = self.provenance.get("engine", {})
+        return {
+            "unit": f"y {self.unit.y}, x {self.unit.x}{layer}; projected center y {y:g}, x {x:g}",
+            "images": self._told_images(),
+            "formula": f"{self.formula}, target {self.target}",
+            "network": self.network_label,
+            "weights": self.weights_label,
+            "data": self.data_label,
+            "engine": ", ".join(str(engine[key]) for key in ("mode", "precision", "device") if key in engine),
+            "flags": "; ".join(map(str, self.flags)),
+        }
+
+    def _told_images(self) -> str:
+        if self.images is None:
+            return "unknown"
+        total = "" if self.images_total is None else f" of {self.images_total}"
+        skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
+        return f"{self.images}{total}{skipped}"
+
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W) in pixels."""
+        """(H, W) of the map and of the network's input, px."""
         height, width = self.erf.shape
         return height, width
 
     @property
     def skipped(self) -> tuple[ImageRecord, ...]:
-        """Return the images that were skipped."""
+        """Images that were skipped."""
         return tuple(record for record in self.records if record.status == "skipped")
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is to be added any more: neither images nor shards."""
+        """Whether the map is finished and holds the images of all shards."""
         return self.finished and self.shard.is_whole
 
     @property
@@ -133,3 +201,62 @@ class ErfMap(Labeled):
             "flags": list(self.flags),
             **self.provenance,
         }
+
+    # `save` and `plot` are the two methods of a record that reach into rooms above: what they need is
+    # imported when they are called, so that a map is read and measured without h5py or matplotlib.
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the map to an HDF5 file, whole or not at all; `erfscope.load_erf` reads it.
+
+        Parameters
+        ----------
+        path
+            The file, usually with the ending .h5. Missing folders are made.
+        overwrite
+            Replace the file if it exists.
+
+        Raises
+        ------
+        MapError
+            The file exists and `overwrite` is False, or it can't be written.
+        """
+        from erfscope.store.write import write_map
+
+        write_map(self, Path(path), overwrite=overwrite)
+
+    def plot(
+        self,
+        path: str | Path | None = None,
+        *,
+        scale: str = "log",
+        show: Collection[str] = ("star",),
+        overwrite: bool = True,
+    ) -> "Figure":
+        """Draw the map, and write the figure to a file if one is named.
+
+        Parameters
+        ----------
+        path
+            A .png, .pdf or .svg file; None only draws.
+        scale
+            Of the colors: "log", "linear" or "power" (square root).
+        show
+            What is measured and drawn with the map: any of "star", "gaussian" and "prediction" (marks on
+            the map), "profiles" and "residual" (panels beside it).
+        overwrite
+            Replace the file if it exists.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Outside pyplot: no window opens, a notebook shows it.
+
+        Raises
+        ------
+        MapError
+            A scale or something to show that doesn't exist, a map without positive values on a "log" scale,
+            or a file that can't be written.
+        """
+        from erfscope.workflows.maps import plot_erf
+
+        return plot_erf(self, path, scale=scale, show=show, overwrite=overwrite)

@@ -83,7 +83,7 @@ class Extent:
     background_stderr: float | None
     side95_above_background_px: float | None
     side95_above_background_stderr_px: float | None
-    radial_profile: RadialProfile
+    radial_profile: RadialProfile = field(repr=False)
     images: MassStatistics | None = None
     flags: tuple[str, ...] = field(default=())
 

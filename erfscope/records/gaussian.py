@@ -89,18 +89,18 @@ class GaussianFit:
     offset: float
     stderr: Mapping[str, float | None]
     stderr_source: str
-    stderr_fit: Mapping[str, float | None]
-    stderr_replicates: Mapping[str, float | None] | None
-    interval95: Mapping[str, tuple[float, float] | None]
+    stderr_fit: Mapping[str, float | None] = field(repr=False)
+    stderr_replicates: Mapping[str, float | None] | None = field(repr=False)
+    interval95: Mapping[str, tuple[float, float] | None] = field(repr=False)
     groups: int
     r_squared: float
     r_squared_smoothed: float
     shift_from_projected_center: tuple[float, float]
     asymmetry: Asymmetry
-    bic: Mapping[str, float | None]
-    predictions: Mapping[str, Prediction] = field(default_factory=dict)
+    bic: Mapping[str, float | None] = field(repr=False)
+    predictions: Mapping[str, Prediction] = field(default_factory=dict, repr=False)
     flags: tuple[str, ...] = ()
-    study: "GaussianFit | None" = None
+    study: "GaussianFit | None" = field(default=None, repr=False)
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope.records.arrays import FloatArray
-from erfscope.records.provenance import Labeled
+from erfscope.records.provenance import HasProvenance
 
 Counts = NDArray[np.int64]
 
@@ -57,13 +57,13 @@ class Scores:
     the same mean.
     """
 
-    classes: tuple[str, ...]
-    pixels: Counts
-    iou: FloatArray
-    recall: FloatArray
-    precision: FloatArray
-    f1: FloatArray
-    dice: FloatArray
+    classes: tuple[str, ...] = field(repr=False)
+    pixels: Counts = field(repr=False)
+    iou: FloatArray = field(repr=False)
+    recall: FloatArray = field(repr=False)
+    precision: FloatArray = field(repr=False)
+    f1: FloatArray = field(repr=False)
+    dice: FloatArray = field(repr=False)
     pixel_accuracy: float
     miou_stderr: float | None = None
 
@@ -143,7 +143,7 @@ class Scores:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation(Labeled):
+class Evaluation(HasProvenance):
     """A network's scores on a dataset.
 
     Attributes
@@ -168,7 +168,7 @@ class Evaluation(Labeled):
 
     scores: Scores
     trimap: Mapping[float, Scores]
-    confusion: Counts
+    confusion: Counts = field(repr=False)
     images: int
     skipped: tuple[tuple[str, str], ...] = ()
     inference: Mapping[str, Any] = field(default_factory=dict)

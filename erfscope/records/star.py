@@ -1,6 +1,6 @@
 """The star that was measured in a map."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -73,7 +73,7 @@ class StarMeasurement:
     blob_fwhm_px: float | None = None
     blob_fwhm_stderr_px: float | None = None
     rings: tuple[Ring, ...] = ()
-    arms: tuple[Arm, ...] = ()
+    arms: tuple[Arm, ...] = field(default=(), repr=False)
     score: float = 0.0
     threshold: float = 0.0
     flags: tuple[str, ...] = ()

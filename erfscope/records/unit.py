@@ -6,9 +6,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Unit:
-    """The unit whose gradient is taken: row `y` and column `x` of the output map.
+    """The unit whose gradient is taken.
 
-    With `layer` they are those of that layer's feature map, in its own units, not in input pixels.
+    Attributes
+    ----------
+    y, x
+        Row and column in the output map, which has the size of the input unless its logits are kept at
+        low resolution; with a `layer`, in that layer's feature map.
+    layer
+        Name of the layer, as in `model.named_modules()`; None for the output.
     """
 
     y: int

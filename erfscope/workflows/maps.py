@@ -1,4 +1,4 @@
-"""From a map to its file and its figure."""
+"""Map files and figures of them, for Python and the command line."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -14,27 +14,46 @@ if TYPE_CHECKING:
 
 
 def load_erf(path: str | Path) -> ErfMap:
-    """Read a map file; see `store.read.read_map`."""
+    """Read a map file that `ErfMap.save` or `erfscope compute` wrote.
+
+    Parameters
+    ----------
+    path
+        The HDF5 file.
+
+    Returns
+    -------
+    ErfMap
+        With arrays, records and provenance as they were written: `erf` is (H, W) float64, axes (y, x).
+
+    Raises
+    ------
+    MapError
+        There is no such file, it is not a map of this version's format, or it is damaged.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import erfscope
+    >>> model = torch.nn.Conv2d(3, 2, kernel_size=5, padding=2)
+    >>> erf = erfscope.compute_erf(model, [torch.ones(3, 33, 41)])
+    >>> erf.save("conv.h5")
+    >>> again = erfscope.load_erf("conv.h5")
+    >>> bool((again.erf == erf.erf).all())
+    True
+    """
     return read_map(Path(path))
-
-
-def save_erf(erf: ErfMap, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write a map file, whole or not at all; `MapError` if it exists and `overwrite` is False."""
-    write_map(erf, Path(path), overwrite=overwrite)
 
 
 def plot_erf(
     erf: ErfMap,
-    path: str | Path | None = None,
+    path: str | Path | None,
     *,
-    scale: str = "log",
-    show: Collection[str] = ("star",),
-    overwrite: bool = True,
+    scale: str,
+    show: Collection[str],
+    overwrite: bool,
 ) -> "Figure":
-    """Draw the map on a "log", "linear" or "power" scale; with `path` also write it (PNG, PDF, SVG).
-
-    `show` names overlays and panels, see `report.figures.draw_map`; what they need is measured.
-    """
+    """Measure what `show` names, draw it with the map, and write the figure to `path`; see `ErfMap.plot`."""
     # matplotlib only where it is wanted
     from erfscope.report.map_figure import check_target, save_figure
     from erfscope.workflows.map_report import draw_erf
@@ -48,7 +67,7 @@ def plot_erf(
 
 
 def import_array(array: Path, out: Path, *, unit: tuple[int, int] | None, overwrite: bool) -> ErfMap:
-    """Make the map file `out` of a `.npy` array; see `store.exchange.map_from_array`."""
+    """Write the map file `out` from an array in a `.npy` file; see `store.exchange.map_from_array`."""
     erf = map_from_array(read_array(array), unit, str(array))
     write_map(erf, out, overwrite=overwrite)
     return erf

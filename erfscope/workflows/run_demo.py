@@ -11,7 +11,6 @@ from erfscope.engine.accumulation import Progress
 from erfscope.store.write import write_map
 from erfscope.system.atomic_files import prepare_target
 from erfscope.workflows.compute.compute_erf import compute_erf
-from erfscope.workflows.maps import plot_erf
 from erfscope.workflows.measurements import fit_gaussian, measure_star
 
 
@@ -41,7 +40,7 @@ def demo(
         erf = compute_erf(model, dataset, progress=shown)
     write_map(erf, path, overwrite=overwrite)
     for figure in figures:
-        plot_erf(erf, figure, scale=figure.stem.removeprefix("erf-"))
+        erf.plot(figure, scale=figure.stem.removeprefix("erf-"))
     return {
         "map": str(path),
         "figures": [str(figure) for figure in figures],
