@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from erfscope.workflows.compare_maps import compare_maps
     from erfscope.workflows.compute.compute_erf import compute_erf
     from erfscope.workflows.maps import load_erf
-    from erfscope.workflows.measurements import fit_gaussian, measure_extent, measure_star
-    from erfscope.workflows.pattern import classify_pattern
+    from erfscope.workflows.measurements import classify_pattern, fit_gaussian, measure_extent, measure_star
     from erfscope.workflows.predict_fov import predict_fov
 
 __version__ = "0.1.0"
@@ -52,7 +51,7 @@ _ROOMS = {
     "ErfMap": "erfscope.records.erf_map",
     "ErfscopeError": "erfscope.errors",
     "FovPrediction": "erfscope.records.fov_prediction",
-    "classify_pattern": "erfscope.workflows.pattern",
+    "classify_pattern": "erfscope.workflows.measurements",
     "compare_maps": "erfscope.workflows.compare_maps",
     "compute_erf": "erfscope.workflows.compute.compute_erf",
     "evaluate": "erfscope.scores.evaluate",

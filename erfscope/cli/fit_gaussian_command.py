@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from erfscope.cli.output import Output, output_options, print_table
+from erfscope.records.gaussian import GAUSSIAN_SHAPES
 
 ERRORS = {
     "replicates": "± one standard error by the sampling of images: jackknife over {groups} groups",
@@ -15,25 +16,25 @@ ERRORS = {
 
 @click.command("fit-gaussian", context_settings={"show_default": True})
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1)
-@click.option("--model", default="auto", help="auto, symmetric, axis-aligned or rotated.")
+@click.option("--shape", type=click.Choice(("auto", *GAUSSIAN_SHAPES)), default="auto", help="What to fit.")
 @click.option("--offset/--no-offset", "with_offset", default=True, help="Fit a constant below the Gaussian.")
 @output_options
-def fit_gaussian_command(output: Output, files: tuple[Path, ...], model: str, with_offset: bool) -> None:
+def fit_gaussian_command(output: Output, files: tuple[Path, ...], shape: str, with_offset: bool) -> None:
     """Fit a 2D Gaussian to each map FILE (erf.h5); beside it, one as the study fitted it.
 
-    `auto` takes the smallest model that no larger one beats at predicting image groups left out of the fit.
+    `auto` takes the smallest shape that no larger one beats at predicting image groups left out of the fit.
     The study's is axis-aligned and has no offset.
     """
     from erfscope.workflows.maps import load_erf
     from erfscope.workflows.measurements import fit_gaussian
 
     results: list[dict[str, Any]] = [
-        {"file": str(file), **fit_gaussian(load_erf(file), model, with_offset=with_offset).summary()}
+        {"file": str(file), **fit_gaussian(load_erf(file), shape, with_offset=with_offset).summary()}
         for file in files or (Path("erf.h5"),)
     ]
 
     def table() -> None:
-        header = ("file", "model", "x0 (px)", "y0 (px)", "σx (px)", "σy (px)", "θ (°)", "R²", "R² smoothed")
+        header = ("file", "shape", "x0 (px)", "y0 (px)", "σx (px)", "σy (px)", "θ (°)", "R²", "R² smoothed")
         rows = [row for result in results for row in _rows(result)]
         print_table(header, rows)
         for result in results:

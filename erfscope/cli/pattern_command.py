@@ -17,7 +17,7 @@ def pattern_command(output: Output, files: tuple[Path, ...]) -> None:
     star, grid, patch-partitioned, local, asymmetric-gaussian, gaussian or diffuse; -v prints all scores.
     """
     from erfscope.workflows.maps import load_erf
-    from erfscope.workflows.pattern import classify_pattern
+    from erfscope.workflows.measurements import classify_pattern
 
     results: list[dict[str, Any]] = [
         {"file": str(file), **classify_pattern(load_erf(file)).summary()}

@@ -25,7 +25,7 @@ FLAG_CODES: Mapping[str, str] = MappingProxyType({
     # Star
     "map_too_small": "The map is too small or holds nothing positive: no star was looked for.",
     "ring_outside_map": "What looks like a ring is centered outside the map.",
-    "close_single_ring": "A single ring lies within a blob's width of the center, as of a plain 3×3 convolution.",
+    "close_single_ring": "A single ring within a blob's width of the center, as a plain 3×3 convolution has.",
     "single_ring": "A single ring needs a higher score to count as a star.",
     "uneven_ring": "A ring of unlike blobs needs a higher score to count as a star.",
     "blobs_between_arms": "A star with blobs between its arms needs a higher score to count.",
@@ -120,19 +120,28 @@ class Flag:
         return Flag(self.code, f"{where}: {self.message}")
 
 
-def flag_fields(flags: Iterable[Flag]) -> dict[str, list[str]]:
-    """Return the JSON form: `flags`, the messages, and `flag_codes` in the same order."""
+def flag_fields(flags: Iterable[Flag], prefix: str = "") -> dict[str, list[str]]:
+    """Return the JSON form: `flags`, the messages, and `flag_codes` in the same order.
+
+    `prefix` goes before both keys.
+    """
     flags = tuple(flags)
-    return {"flags": [flag.message for flag in flags], "flag_codes": [flag.code for flag in flags]}
+    messages, codes = [flag.message for flag in flags], [flag.code for flag in flags]
+    return {f"{prefix}flags": messages, f"{prefix}flag_codes": codes}
 
 
-def read_flags(document: Mapping[str, Any]) -> tuple[Flag, ...]:
+def read_flags(document: Mapping[str, Any], prefix: str = "") -> tuple[Flag, ...]:
     """Read what `flag_fields` wrote into a JSON document.
+
+    Parameters
+    ----------
+    prefix
+        Before both keys.
 
     Raises
     ------
     KeyError, TypeError, ValueError
         Either list is missing or none, they differ in length, or a code is unknown.
     """
-    pairs = zip(document["flag_codes"], document["flags"], strict=True)
+    pairs = zip(document[f"{prefix}flag_codes"], document[f"{prefix}flags"], strict=True)
     return tuple(Flag(code, message) for code, message in pairs)
