@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from erfscope.errors import MapError
 from erfscope.records.arrays import FloatArray
 from erfscope.records.flags import Flag, flag_fields, read_flags
 from erfscope.records.provenance import Labeled
@@ -103,7 +104,7 @@ class ErfMap(Labeled):
         total = "an unknown number of" if self.images_total is None else self.images_total
         seen = f"{len(self.records)} of {total} images"
         merged, convergence = (self.provenance.get(name) for name in ("merged", "convergence"))
-        flags = [*read_flags(convergence)] if isinstance(convergence, Mapping) else []
+        flags = [] if convergence is None else [*_recorded_flags(convergence)]
         if not self.finished:
             remedy = "merge the rest" if merged else "the command that made it goes on with --resume"
             flags.append(Flag("unfinished", f"unfinished: it holds {seen}; {remedy}"))
@@ -136,3 +137,11 @@ class ErfMap(Labeled):
             **flag_fields(self.flags),
             **self.provenance,
         }
+
+
+def _recorded_flags(convergence: Mapping[str, Any]) -> tuple[Flag, ...]:
+    try:
+        return read_flags(convergence)
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"the map's record of its convergence is damaged ({error!r}); compute the map again"
+        raise MapError(message) from error
