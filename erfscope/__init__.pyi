@@ -10,10 +10,10 @@ from .theory import recommend_rate as recommend_rate
 from .workflows.compare_maps import compare_maps as compare_maps
 from .workflows.compute.compute_erf import compute_erf as compute_erf
 from .workflows.maps import load_erf as load_erf
+from .workflows.measurements import classify_pattern as classify_pattern
 from .workflows.measurements import fit_gaussian as fit_gaussian
 from .workflows.measurements import measure_extent as measure_extent
 from .workflows.measurements import measure_star as measure_star
-from .workflows.pattern import classify_pattern as classify_pattern
 from .workflows.predict_fov import predict_fov as predict_fov
 
 __version__: str

@@ -116,7 +116,7 @@ def compute_command(output: Output, /, **options: Any) -> None:
 
     output.result(summary, table)
     for flag in erf.flags:
-        output.note(flag)
+        output.note(flag.message)
     if not erf.finished:
         click.get_current_context().exit(EXIT_RESUMABLE)
 

@@ -118,7 +118,7 @@ def evaluate_command(output: Output, /, **options: Any) -> None:
     for name, reason in evaluation.skipped:
         output.warn(f"skipped {name}: {reason}")
     for flag in evaluation.flags:
-        warn(flag)
+        warn(flag.message)
     output.result(document, lambda: _print(evaluation, document))
 
 

@@ -60,12 +60,14 @@ def _lines(summary: dict[str, Any], *, verbose: bool) -> list[tuple[str, object]
     """Return one line a fact; nested facts are named `weights.source`, long lists told by their length."""
     lines: list[tuple[str, object]] = []
     for name, value in summary.items():
+        if name in ("flags", "flag_codes"):  # notes below the table
+            continue
         if isinstance(value, dict):
             hidden = name in ("engine", "identity", "versions", "host") and not verbose
             nested = [] if hidden else _lines(value, verbose=verbose)
             lines += [(f"{name}.{key}", item) for key, item in nested]
         elif isinstance(value, list) and (len(value) > 4 or (value and isinstance(value[0], dict))):
             lines.append((name, f"{len(value)} (--json lists them)"))
-        elif value not in (None, "", []) and name != "flags":
+        elif value not in (None, "", []):
             lines.append((name, value))
     return lines

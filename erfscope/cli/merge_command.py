@@ -29,7 +29,7 @@ def merge_command(output: Output, /, files: tuple[Path, ...], **options: Any) ->
 
     erf = merge_to_file(files, note=output.note, **options)
     for flag in erf.flags:
-        output.warn(flag)
+        output.warn(flag.message)
 
     def table() -> None:
         print_facts(

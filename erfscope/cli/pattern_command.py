@@ -19,7 +19,7 @@ def pattern_command(output: Output, files: tuple[Path, ...]) -> None:
     the scores of all.
     """
     from erfscope.workflows.maps import load_erf
-    from erfscope.workflows.pattern import classify_pattern
+    from erfscope.workflows.measurements import classify_pattern
 
     results: list[dict[str, Any]] = [
         {"file": str(file), **classify_pattern(load_erf(file)).summary()}

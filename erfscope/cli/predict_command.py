@@ -60,7 +60,7 @@ def predict_command(output: Output, /, **options: Any) -> None:
             ]
         print_facts(rows)
         for flag in prediction.flags:
-            output.note(flag)
+            output.note(flag.message)
 
     output.result(summary, table)
 

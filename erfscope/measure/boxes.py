@@ -1,4 +1,4 @@
-"""Squares about a point of a map: what they hold, and which hold a share of it."""
+"""Square boxes about a point of a map: what each holds, and which one holds a share of it."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,20 @@ from erfscope.records.arrays import FloatArray
 
 
 @dataclass(frozen=True)
-class Squares:
-    """Squares about one center, each 2 px wider than the one before, up to the first that covers the map.
+class Boxes:
+    """Square boxes about one center, each 2 px wider than the last, up to the first that covers the map.
 
-    A pixel that a square's edge cuts counts by the area within; of a square that leaves the image, the
-    part within counts. About a pixel's center, as RepLKNet's script draws them, no pixel is cut.
+    A pixel that a box's edge cuts counts by the area within; of a box that leaves the image, the part
+    within counts. About a pixel's center, as RepLKNet's script draws them, no pixel is cut.
 
     Attributes
     ----------
     sides
-        (S,) 1, 3, 5, … px.
+        (B,) 1, 3, 5, … px.
     areas
-        (S,) px², of the part within the image.
+        (B,) px², of the part within the image.
     top, bottom, left, right
-        (S,) edges of that part, from the upper left corner of the image, px.
+        (B,) edges of that part, from the upper left corner of the image, px.
     """
 
     sides: FloatArray
@@ -32,7 +32,7 @@ class Squares:
     right: FloatArray
 
     def sums(self, values: FloatArray) -> FloatArray:
-        """Sum an (H, W) map over each square: (S,)."""
+        """Sum an (H, W) map over each box: (B,)."""
         integral = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
 
         def at(y: FloatArray, x: FloatArray) -> FloatArray:
@@ -55,8 +55,8 @@ class Squares:
         )
 
 
-def squares_about(size: tuple[int, int], center: tuple[float, float]) -> Squares:
-    """Make the squares about `center`, (y, x) in px, of a map of `size`, (H, W)."""
+def boxes_about(size: tuple[int, int], center: tuple[float, float]) -> Boxes:
+    """Make the boxes about `center`, (y, x) in px, of a map of `size`, (H, W)."""
     reach = max(max(at + 0.5, side - 0.5 - at) for at, side in zip(center, size, strict=True))
     sides = np.arange(1, 2 * np.ceil(reach) + 2, 2.0)
     # The last one is the first to cover the map.
@@ -66,7 +66,7 @@ def squares_about(size: tuple[int, int], center: tuple[float, float]) -> Squares
         (np.clip(at + 0.5 - sides / 2, 0, side), np.clip(at + 0.5 + sides / 2, 0, side))
         for at, side in zip(center, size, strict=True)
     )
-    return Squares(sides, (bottom - top) * (right - left), top, bottom, left, right)
+    return Boxes(sides, (bottom - top) * (right - left), top, bottom, left, right)
 
 
 def crossing(x: FloatArray, y: FloatArray, level: float) -> float:

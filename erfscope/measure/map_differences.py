@@ -1,4 +1,4 @@
-"""Two maps held against each other: numbers and blocks, with their significance."""
+"""Compares two maps: their numbers and blocks of pixels, with significance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +9,20 @@ from numpy.typing import NDArray
 
 from erfscope.errors import MapError
 from erfscope.measure.background import measure_background
-from erfscope.measure.boxes import Squares, squares_about
+from erfscope.measure.boxes import Boxes, boxes_about
 from erfscope.measure.extent import effective_diameter, side_above_background, sides_of_shares
-from erfscope.measure.sample import MeanMap, Measured, Sample, make_sample
+from erfscope.measure.jackknife_means import (
+    JackknifeEstimate,
+    JackknifeMeans,
+    MeanMap,
+    finite_or_none,
+    jackknife_means,
+)
+from erfscope.measure.replicate_groups import MIN_GROUPS, sums_without_each
 from erfscope.measure.significance import discoveries, subtract, t_test
 from erfscope.records.arrays import FloatArray
 from erfscope.records.comparison import SCALARS, BlockComparison, Difference, MapNumbers, PairComparison
+from erfscope.records.flags import Flag
 
 BLOCKS = 32  # a side, at most
 FALSE_DISCOVERY_RATE = 0.05
@@ -55,15 +63,15 @@ class MapSample:
         return height, width
 
     @cached_property
-    def sample(self) -> Sample:
-        """The map as a sample of images."""
-        return make_sample(self.erf, self.images, self.replicates, self.images_per_group)
+    def means(self) -> JackknifeMeans:
+        """The map's mean over its images, and without each group of them."""
+        return jackknife_means(self.erf, self.images, self.replicates, self.images_per_group)
 
     @cached_property
-    def numbers(self) -> Measured:
+    def numbers(self) -> JackknifeEstimate:
         """`SCALARS` and the area ratio at 50 %."""
-        squares = squares_about(self.size, self.center)
-        return self.sample.measure(lambda mean: _numbers(mean, self.center, squares))
+        boxes = boxes_about(self.size, self.center)
+        return self.means.measure(lambda mean: _numbers(mean, self.center, boxes))
 
     def crop(self, corner: tuple[int, int], size: tuple[int, int]) -> "MapSample":
         """Cut out a part of the map, with its partial sums."""
@@ -75,9 +83,9 @@ class MapSample:
         return replace(self, erf=self.erf[part], center=center, replicates=replicates)
 
 
-def describe(contestant: MapSample) -> MapNumbers:
+def describe(sample: MapSample) -> MapNumbers:
     """Measure the numbers of one map that are compared, and the area ratio at 50 %."""
-    names, measured = (*SCALARS, "area_ratio50"), contestant.numbers
+    names, measured = (*SCALARS, "area_ratio50"), sample.numbers
     return MapNumbers(
         values=dict(zip(names, measured.numbers(), strict=True)),
         stderr=dict(zip(names, measured.errors(), strict=True)),
@@ -85,7 +93,7 @@ def describe(contestant: MapSample) -> MapNumbers:
 
 
 def compare(maps: Sequence[MapSample], first: int, second: int) -> PairComparison:
-    """Hold one map against another: `second` − `first`, by their positions in `maps`.
+    """Compare one map with another: `second` − `first`, by their positions in `maps`.
 
     Maps of one size are compared in the part that both have around their projected centers, moved by
     whole pixels; of maps of different sizes, the numbers are, each from its whole map.
@@ -121,14 +129,14 @@ def compare(maps: Sequence[MapSample], first: int, second: int) -> PairCompariso
 
 
 @dataclass(frozen=True)
-class _Part:
+class _CommonPart:
     """The part that two maps of one size have in common: its upper left pixel in each, and its (H, W)."""
 
     corners: tuple[tuple[int, int], tuple[int, int]]
     size: tuple[int, int]
 
 
-def _common_part(one: MapSample, other: MapSample) -> _Part | None:
+def _common_part(one: MapSample, other: MapSample) -> _CommonPart | None:
     if one.size != other.size:
         return None
     shifts = [round(b - a) for a, b in zip(one.center, other.center, strict=True)]
@@ -136,45 +144,50 @@ def _common_part(one: MapSample, other: MapSample) -> _Part | None:
     if min(height, width) < SMALLEST_PART:
         return None
     (y1, y2), (x1, x2) = ((max(0, -shift), max(0, shift)) for shift in shifts)
-    return _Part(((y1, x1), (y2, x2)), (height, width))
+    return _CommonPart(((y1, x1), (y2, x2)), (height, width))
 
 
-def _alignment_flags(one: MapSample, other: MapSample, part: _Part | None) -> list[str]:
+def _alignment_flags(one: MapSample, other: MapSample, part: _CommonPart | None) -> list[Flag]:
     sizes = [f"{height}×{width}" for height, width in (one.size, other.size)]
     if one.size != other.size:
-        return [f"sizes differ, {sizes[0]} and {sizes[1]} px: numbers compared in px, each of its whole map"]
+        message = f"sizes differ, {sizes[0]} and {sizes[1]} px: numbers compared in px, each of its whole map"
+        return [Flag("sizes_differ", message)]
     if part is None:
-        return ["the parts around the projected centers hardly overlap: numbers of the whole maps compared"]
+        message = "the parts around the projected centers hardly overlap: numbers of the whole maps compared"
+        return [Flag("little_overlap", message)]
     flags = []
     if part.size != one.size:
         height, width = part.size
-        flags.append(
-            f"projected centers differ: compared in the {height}×{width} px that both have around theirs"
-        )
+        around = f"the {height}×{width} px that both have around theirs"
+        flags.append(Flag("centers_differ", f"projected centers differ: compared in {around}"))
     left = [(b - a) - round(b - a) for a, b in zip(one.center, other.center, strict=True)]
     if max(map(abs, left)) > ALIGNED:
-        flags.append(f"blocks up to {max(map(abs, left)):.2g} px out of line: maps are moved by whole pixels")
+        off = f"{max(map(abs, left)):.2g} px out of line"
+        flags.append(Flag("blocks_misaligned", f"blocks up to {off}: maps are moved by whole pixels"))
     return flags
 
 
-def _pairing_flags(one: MapSample, other: MapSample) -> list[str]:
+def _pairing_flags(one: MapSample, other: MapSample) -> list[Flag]:
     flags = []
-    if not one.sample.groups or not other.sample.groups:
-        flags.append("no significance: it takes 8 or more filled groups of images in either map")
+    if not one.means.groups.sums or not other.means.groups.sums:
+        message = f"no significance: it takes {MIN_GROUPS} or more filled groups of images in either map"
+        flags.append(Flag("few_groups", message))
     if not one.image_groups or not other.image_groups:
-        flags.append("unpaired: the images are unknown")
+        flags.append(Flag("unpaired", "unpaired: the images are unknown"))
     elif one.image_groups != other.image_groups:
         same = sorted(name for name, _ in one.image_groups) == sorted(name for name, _ in other.image_groups)
-        flags.append(f"unpaired: {'the same images in other groups' if same else 'not the same images'}")
+        reason = "the same images in other groups" if same else "not the same images"
+        flags.append(Flag("unpaired", f"unpaired: {reason}"))
     for each in (one, other):
-        sums = each.sample.mean.group_sums
+        sums = each.means.mean.group_sums
         equal = sums.sum() ** 2 / (sums @ sums) if sums.any() else 0.0
         if equal < EVEN * len(sums):
-            flags.append(f"p-values may be too small: {len(sums)} groups weigh like {equal:.1f} equal ones")
+            message = f"p-values may be too small: {len(sums)} groups weigh like {equal:.1f} equal ones"
+            flags.append(Flag("uneven_groups", message))
     return flags
 
 
-def _numbers(mean: MeanMap, center: tuple[float, float], squares: Squares) -> FloatArray:
+def _numbers(mean: MeanMap, center: tuple[float, float], boxes: Boxes) -> FloatArray:
     """`SCALARS` and the area ratio at 50 %."""
     values = mean.values
     total = float(values.sum())
@@ -182,9 +195,9 @@ def _numbers(mean: MeanMap, center: tuple[float, float], squares: Squares) -> Fl
         float(values.sum(1 - axis) @ np.arange(side)) / total - at if total > 0 else np.nan
         for axis, (side, at) in enumerate(zip(values.shape, center, strict=True))
     )
-    side50 = float(sides_of_shares(squares, values, [0.5])[0])
-    side95 = side_above_background(squares, values, *measure_background(values))
-    area = float(np.interp(side50, squares.sides, squares.areas)) / values.size
+    side50 = float(sides_of_shares(boxes, values, [0.5])[0])
+    side95 = side_above_background(boxes, values, *measure_background(values))
+    area = float(np.interp(side50, boxes.sides, boxes.areas)) / values.size
     return np.array([effective_diameter(mean), y, x, side50, side95, area])
 
 
@@ -193,15 +206,13 @@ def _compare_numbers(one: MapSample, other: MapSample, *, paired: bool) -> dict[
     scale = np.full_like(difference, max(*one.size, *other.size))
     t, p_values = t_test(difference, stderr, degrees, scale)
     columns = (difference, stderr, t, degrees, p_values)
-    rows = [
-        [float(value) if np.isfinite(value) else None for value in row] for row in zip(*columns, strict=True)
-    ]
+    rows = [finite_or_none(np.array(row)) for row in zip(*columns, strict=True)]
     return {name: Difference(*row) for name, row in zip(SCALARS, rows, strict=False)}  # the area has none
 
 
-def _compare_blocks(one: MapSample, other: MapSample, part: _Part, *, paired: bool) -> BlockComparison:
+def _compare_blocks(one: MapSample, other: MapSample, part: _CommonPart, *, paired: bool) -> BlockComparison:
     block = -(-max(part.size) // BLOCKS)
-    first, second = (_block_shares(each.sample, block) for each in (one, other))
+    first, second = (_block_shares(each.means, block) for each in (one, other))
     difference, stderr, degrees = subtract(first, second, paired=paired)
     t, p_values = t_test(difference, stderr, degrees, np.maximum(first.values, second.values))
     empty = (first.values == 0) & (second.values == 0)
@@ -220,15 +231,15 @@ def _compare_blocks(one: MapSample, other: MapSample, part: _Part, *, paired: bo
     )
 
 
-def _block_shares(sample: Sample, block: int) -> Measured:
+def _block_shares(means: JackknifeMeans, block: int) -> JackknifeEstimate:
     """Each block's share of the map's sum."""
-    sums = _block_sums(sample.mean.values, block).ravel() * sample.images
-    groups = np.array([_block_sums(group, block).ravel() for group in sample.groups]).reshape(-1, sums.size)
-    left_out = groups.sum(0) - groups
+    sums = _block_sums(means.mean.values, block).ravel() * means.images
+    groups = np.array([_block_sums(group, block).ravel() for group in means.groups.sums])
+    left_out = np.array([*sums_without_each(groups)]).reshape(-1, sums.size)
     totals = left_out.sum(1, keepdims=True)
     # NaN where one group has everything.
     shares = np.divide(left_out, totals, out=np.full_like(left_out, np.nan), where=totals > 0)
-    return Measured(sums / sums.sum(), shares, sample.shares)
+    return JackknifeEstimate(sums / sums.sum(), shares, means.groups.shares)
 
 
 def _block_sums(values: NDArray[np.floating], block: int) -> FloatArray:

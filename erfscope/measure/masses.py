@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from erfscope.records.flags import Flag
 from erfscope.records.masses import MassStatistics
 
 LARGE_SHARE = 0.1
@@ -39,8 +40,10 @@ def measure_masses(names: Sequence[str], masses: Sequence[float]) -> MassStatist
     )
 
 
-def _flags(count: int, name: str, share: float) -> tuple[str, ...]:
+def _flags(count: int, name: str, share: float) -> tuple[Flag, ...]:
     if share <= LARGE_SHARE:
         return ()
-    flag = f"one of {count} images, {name}, has {share:.0%} of the gradient mass"
-    return (flag if count >= 1 / LARGE_SHARE else f"{flag}; of fewer than ten, one always has over 10 %",)
+    message = f"one of {count} images, {name}, has {share:.0%} of the gradient mass"
+    if count < 1 / LARGE_SHARE:
+        message += "; of fewer than ten, one always has over 10 %"
+    return (Flag("heavy_image", message),)

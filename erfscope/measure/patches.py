@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from erfscope.records.arrays import FloatArray
+from erfscope.records.flags import Flag
 from erfscope.records.patches import Patches
 
 SIZES = range(8, 33, 2)  # below 8 px a patch can't be told from a stem's stride; no patch is odd
@@ -97,7 +98,8 @@ def measure_patches(erf: FloatArray) -> Patches:
     sizes = [size for size in SIZES if MIN_PATCHES * size <= middle.side]
     if not sizes or not middle.values.any():
         reason = "the map is empty" if sizes else f"the map is too small for {MIN_PATCHES} patches a side"
-        return Patches(None, None, 0.0, flags=(f"no patches looked for: {reason}",))
+        flag = Flag("patches_not_sought", f"no patches looked for: {reason}")
+        return Patches(None, None, 0.0, flags=(flag,))
     textures = _texture_shares(middle, sizes)
     size = max(textures, key=textures.__getitem__)
     found = Patches(None, None, 0.0, textures[size], tried_px=(sizes[0], sizes[-1]))
@@ -256,6 +258,7 @@ def _located(found: Patches, middle: _Map, size: int) -> Patches:
     """Add size and phase."""
     phase = _agreed_phase(middle, size)
     if phase is None:
-        return replace(found, size_px=size, flags=("phase unknown: no patch is set off from its neighbors",))
+        flag = Flag("patch_phase_unknown", "phase unknown: no patch is set off from its neighbors")
+        return replace(found, size_px=size, flags=(flag,))
     y, x = ((start + at) % size for start, at in zip(middle.corner, phase, strict=True))
     return replace(found, size_px=size, phase=(y, x))

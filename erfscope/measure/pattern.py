@@ -3,7 +3,9 @@
 from math import pi
 
 from erfscope.measure.patches import THRESHOLD as MIN_PATCHES_SCORE
+from erfscope.measure.replicate_groups import MIN_GROUPS
 from erfscope.measure.star import MIN_SCORE as MIN_STAR_SCORE
+from erfscope.records.flags import Flag
 from erfscope.records.gaussian import GaussianFit
 from erfscope.records.patches import Patches
 from erfscope.records.pattern import Pattern
@@ -63,8 +65,6 @@ def classify(
 def _asymmetry(fit: GaussianFit) -> float:
     """0 for a map that is even or not known to be otherwise; above one half from an effect of 5 % on."""
     told = fit.asymmetry
-    if told is None:
-        return 0.0
     effects = [
         abs(told.shift_effect) if told.vertical in ("above", "below") else 0.0,
         abs(told.difference_effect) if told.widths in ("x wider", "y wider") else 0.0,
@@ -74,7 +74,7 @@ def _asymmetry(fit: GaussianFit) -> float:
 
 def _flags(
     star: StarMeasurement, patches: Patches, held: float, fits: float, width: float, fit: GaussianFit
-) -> tuple[str, ...]:
+) -> tuple[Flag, ...]:
     near = {
         "star": (star.score, MIN_STAR_SCORE),
         "patches": (patches.score, MIN_PATCHES_SCORE),
@@ -83,10 +83,11 @@ def _flags(
         "width": (width, LOCAL_WIDTH),
     }
     flags = [
-        f"a close verdict: {name} {value:.2f}, threshold {threshold:g}"
+        Flag("close_verdict", f"a close verdict: {name} {value:.2f}, threshold {threshold:g}")
         for name, (value, threshold) in near.items()
         if abs(value - threshold) < CLOSE * threshold
     ]
-    if fit.asymmetry is None or "unknown" in (fit.asymmetry.vertical, fit.asymmetry.widths):
-        flags.append("asymmetry unknown: it takes 8 or more groups of images")
+    if "unknown" in (fit.asymmetry.vertical, fit.asymmetry.widths):
+        message = f"asymmetry unknown: it takes {MIN_GROUPS} or more groups of images"
+        flags.append(Flag("asymmetry_unknown", message))
     return tuple(flags)

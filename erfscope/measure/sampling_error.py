@@ -1,4 +1,4 @@
-"""When a map has enough images: its sampling error, at which numbers of images to look, and when to stop.
+"""When a map has enough images: its sampling error, at which numbers of images to check it, and when to stop.
 
 A run that stops by itself stops where its error happens to look small; and the jackknife's error of images
 of unlike masses is too small anyway. What both come to was measured on simulated stars (97×97 px, 16 groups,
@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 
 from erfscope.measure.extent import effective_diameter
 from erfscope.measure.gaussian.quality import SMOOTHING
-from erfscope.measure.sample import Sample, make_sample
+from erfscope.measure.jackknife_means import JackknifeMeans, jackknife_means
 from erfscope.measure.star import FWHM_PER_SIGMA, measure_star
 from erfscope.records.arrays import FloatArray
 from erfscope.records.convergence import ErrorCheck
+from erfscope.records.flags import Flag
 from erfscope.records.star import StarMeasurement
 
 FIRST_CHECK = 32  # images: two in each of 16 groups
@@ -39,11 +40,12 @@ IN_A_ROW = 2  # checks that must be satisfied
 DIAMETER_PER_SIGMA = 4.0  # of a Gaussian's effective diameter
 SAMPLES_PER_SIGMA = 2.0
 
-#: What must be known of a map that was stopped.
-STOPPED_FLAG = (
+#: For a map whose run stopped by its error.
+STOPPED = Flag(
+    "stopped_by_error",
     "stopped by --until, where errors happen to look small: the true error exceeds the reported one by 2 % "
     "where images weigh alike, 8 % if their effective number is three quarters of their number, 17 % at a "
-    "third, 30 % at a tenth"
+    "third, 30 % at a tenth",
 )
 
 
@@ -101,11 +103,11 @@ def check(
         Of this very map, if it was measured already.
     """
     star = star or measure_star(erf, projected_center, replicates, images_per_group=images_per_group)
-    sample = make_sample(erf, images, replicates, images_per_group)
-    fwhm = float(star.blob_fwhm_px or width_of_detail(sample))
+    means = jackknife_means(erf, images, replicates, images_per_group)
+    fwhm = float(star.blob_fwhm_px or width_of_detail(means))
     return ErrorCheck(
         images=images,
-        map_error=map_error(sample, fwhm),
+        map_error=map_error(means, fwhm),
         arm_error=arm_error(star),
         pattern=star.pattern,
         rings=len(star.rings),
@@ -115,16 +117,16 @@ def check(
     )
 
 
-def map_error(sample: Sample, fwhm: float) -> float | None:
+def map_error(means: JackknifeMeans, fwhm: float) -> float | None:
     """Return the relative standard error of a mean map that is smoothed by a Gaussian of `fwhm` px.
 
     It is the L1 norm of each place's error, by the delete-a-group jackknife, over the L1 norm of the map;
     that of the map's scale counts as well. None with fewer than 8 filled groups, or of an empty map.
     """
-    rows, columns = (_smoothing(side, fwhm / FWHM_PER_SIGMA) for side in sample.mean.values.shape)
-    smooth = sample.measure(lambda mean: (rows @ mean.values @ columns.T).ravel())
+    rows, columns = (_smoothing(side, fwhm / FWHM_PER_SIGMA) for side in means.mean.values.shape)
+    smooth = means.measure(lambda mean: (rows @ mean.values @ columns.T).ravel())
     total = float(np.abs(smooth.values).sum())
-    return float(smooth.stderr().sum()) / total if sample.groups and total > 0 else None
+    return float(smooth.stderr().sum()) / total if means.groups.sums and total > 0 else None
 
 
 def arm_error(star: StarMeasurement) -> float | None:
@@ -133,14 +135,14 @@ def arm_error(star: StarMeasurement) -> float | None:
     return max(errors, default=None)
 
 
-def width_of_detail(sample: Sample) -> float:
+def width_of_detail(means: JackknifeMeans) -> float:
     """Return the full width at half maximum in px by which to smooth a map that has no blobs to tell it.
 
     That of a Gaussian with σ of 1/64 of the map's shorter side, as `measure.gaussian` smooths before it
     judges a fit; of a map that is less wide, that of a Gaussian of its effective diameter, for such a map is
     one blob; a pixel at least.
     """
-    mean = sample.mean
+    mean = means.mean
     sigmas = [min(mean.values.shape) / SMOOTHING, effective_diameter(mean) / DIAMETER_PER_SIGMA]
     return float(max(1.0, FWHM_PER_SIGMA * np.nanmin(sigmas)))
 

@@ -4,14 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from erfscope.measure.sample import Measured
+from erfscope.measure.jackknife_means import JackknifeEstimate
 from erfscope.records.arrays import FloatArray
 
 #: Relative to what is compared, the rounding of partial sums kept in float32: less is no difference.
 ROUNDING = 1e-6
 
 
-def subtract(first: Measured, second: Measured, *, paired: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
+def subtract(
+    first: JackknifeEstimate, second: JackknifeEstimate, *, paired: bool
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Subtract numbers measured in two samples.
 
     Parameters
@@ -31,13 +33,13 @@ def subtract(first: Measured, second: Measured, *, paired: bool) -> tuple[FloatA
         unknown = np.full_like(difference, np.nan)
         return difference, unknown, unknown
     if paired:
-        both = Measured(difference, second.left_out - first.left_out, first.shares)
+        both = JackknifeEstimate(difference, second.left_out - first.left_out, first.shares)
         return difference, both.stderr(), np.full_like(difference, len(first.shares) - 1.0)
     parts = [each.stderr() ** 2 for each in (first, second)]
     variance = parts[0] + parts[1]
     degrees = [len(each.shares) - 1 for each in (first, second)]
     spread = sum(part**2 / count for part, count in zip(parts, degrees, strict=True))
-    # Of a variance of zero any degree will do.
+    # A variance of zero may have any degrees.
     freedom = np.divide(variance**2, spread, out=np.full_like(variance, min(degrees)), where=spread > 0)
     return difference, np.sqrt(variance), freedom
 
@@ -66,8 +68,7 @@ def discoveries(p_values: FloatArray, rate: float) -> NDArray[np.bool_]:
     rate
         Expected share of false ones among the discoveries, at most.
     """
-    tested = np.sort(p_values[np.isfinite(p_values)])
-    below = np.flatnonzero(tested <= rate * np.arange(1, len(tested) + 1) / max(len(tested), 1))
-    limit = tested[below[-1]] if len(below) else -1.0
-    found: NDArray[np.bool_] = p_values <= limit
+    tested = np.isfinite(p_values)  # scipy refuses NaN
+    found: NDArray[np.bool_] = np.zeros(p_values.shape, bool)
+    found[tested] = stats.false_discovery_control(p_values[tested], method="bh") <= rate
     return found

@@ -1,13 +1,11 @@
 """How far the numbers of a star may be off: by the images that were drawn, and by the method."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from erfscope.measure.jackknife import MIN_GROUPS, delete_a_group_stderr, student_factor
-from erfscope.measure.lattice.lattice_fit import LatticeFit, LatticeFitter, Region
+from erfscope.measure.lattice.lattice_fit import LatticeFit
+from erfscope.measure.replicate_groups import ReplicateGroups, delete_a_group_stderr, student_factor
 from erfscope.records.arrays import FloatArray
 
 # What a replicate doesn't repeat (the search, the cells, which rings there are) is missing in its spread:
@@ -36,28 +34,19 @@ class StarErrors:
         return across - reach, across + reach
 
 
-def measure_errors(
-    erf: FloatArray,
-    replicates: NDArray[np.floating] | None,
-    images_per_group: Sequence[int] | None,
-    region: Region,
-    fitter: LatticeFitter,
-    fit: LatticeFit,
-) -> StarErrors:
+def measure_errors(erf: FloatArray, groups: ReplicateGroups, fit: LatticeFit) -> StarErrors:
     """Fit the lattice again without each group of images: the delete-a-group jackknife."""
-    filled = [] if replicates is None else [index for index, group in enumerate(replicates) if group.any()]
-    count = len(filled)
-    if replicates is None or count < MIN_GROUPS:
+    count = len(groups.sums)
+    if not groups.enough:
         return StarErrors((None,) * len(fit.distances), None, None, None, count)
-    total, peak = float(erf.sum()), float(erf.max())
+    region, total, peak = fit.fitter.region, float(erf.sum()), float(erf.max())
     left_out = []
-    for index in filled:
-        others = np.maximum(erf - replicates[index], 0.0)
+    for group in groups.sums:
+        others = np.maximum(erf - group, 0.0)
         others *= total / others.sum() / peak
         values = region.cells.of(others**2).values / region.scale
-        left_out.append(_lengths(fitter.again(fit, values)))
-    images = np.ones(count) if images_per_group is None else np.array([images_per_group[i] for i in filled])
-    errors = delete_a_group_stderr(_lengths(fit), np.array(left_out), images / images.sum())
+        left_out.append(_lengths(fit.fitter.refit(fit, values)))
+    errors = delete_a_group_stderr(_lengths(fit), np.array(left_out), groups.shares)
     *rings, across, width, end_to_end = (float(error) for error in NOT_REPEATED * errors)
     return StarErrors(tuple(rings), across, width, end_to_end, count)
 

@@ -21,5 +21,8 @@ MODES = ("whole", "slide")
 SCALES = ("log", "linear", "power")
 """How a map's values become colors; see `report.map_figure`."""
 
-SHAPES = ("auto", "symmetric", "axis-aligned", "rotated")
-"""Which Gaussian is fitted; see `measure.gaussian`."""
+GAUSSIAN_SHAPES = ("symmetric", "axis-aligned", "rotated")
+"""Gaussians that can be fitted, from few parameters to many; see `measure.gaussian`."""
+
+SHAPES = ("auto", *GAUSSIAN_SHAPES)
+"""Which Gaussian is fitted; "auto" chooses."""

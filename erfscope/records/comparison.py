@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope.records.arrays import FloatArray
+from erfscope.records.flags import Flag, flag_fields
 
 #: Numbers of one map that are compared; the center of mass counts from the projected center.
 SCALARS = (
@@ -114,7 +115,7 @@ class PairComparison:
     paired: bool
     scalars: Mapping[str, Difference]
     blocks: BlockComparison | None
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -124,7 +125,7 @@ class PairComparison:
             "paired": self.paired,
             "scalars": {name: asdict(difference) for name, difference in self.scalars.items()},
             "blocks": None if self.blocks is None else self.blocks.summary(),
-            "flags": list(self.flags),
+            **flag_fields(self.flags),
         }
 
 

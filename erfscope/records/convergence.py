@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from erfscope.records.flags import Flag, flag_fields, read_flags
+
 
 @dataclass(frozen=True)
 class ErrorCheck:
@@ -64,13 +66,13 @@ class Convergence:
     until: float
     checks: tuple[ErrorCheck, ...]
     converged: bool
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     @classmethod
     def from_summary(cls, summary: Mapping[str, Any]) -> "Convergence":
         """Read what `summary` wrote."""
         checks = tuple(map(ErrorCheck.from_summary, summary["checks"]))
-        return cls(summary["until"], checks, summary["converged"], tuple(summary["flags"]))
+        return cls(summary["until"], checks, summary["converged"], read_flags(summary))
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -79,5 +81,5 @@ class Convergence:
             "until": self.until,
             "converged": self.converged,
             "checks": checks,
-            "flags": list(self.flags),
+            **flag_fields(self.flags),
         }

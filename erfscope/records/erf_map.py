@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from erfscope.errors import MapError
 from erfscope.records.arrays import FloatArray
+from erfscope.records.flags import Flag, flag_fields, read_flags
 from erfscope.records.provenance import HasProvenance
 from erfscope.records.shard import WHOLE, Shard
 from erfscope.records.unit import Unit
@@ -165,19 +167,21 @@ class ErfMap(HasProvenance):
         return self.finished and self.shard.is_whole
 
     @property
-    def flags(self) -> tuple[str, ...]:
-        """Say in words if this is not the whole map, not of one piece, or was stopped by its error."""
+    def flags(self) -> tuple[Flag, ...]:
+        """Say if this is not the whole map, not of one piece, or was stopped by its error."""
         total = "an unknown number of" if self.images_total is None else self.images_total
         seen = f"{len(self.records)} of {total} images"
         merged, convergence = (self.provenance.get(name) for name in ("merged", "convergence"))
-        flags = [*convergence.get("flags", ())] if isinstance(convergence, Mapping) else []
+        flags = [] if convergence is None else [*_recorded_flags(convergence)]
         if not self.finished:
             remedy = "merge the rest" if merged else "the command that made it goes on with --resume"
-            flags.append(f"unfinished: it holds {seen}; {remedy}")
+            flags.append(Flag("unfinished", f"unfinished: it holds {seen}; {remedy}"))
         elif not self.shard.is_whole:
-            flags.append(f"shard {self.shard} alone: it holds {seen}; merge all shards")
+            message = f"shard {self.shard} alone: it holds {seen}; merge all shards"
+            flags.append(Flag("single_shard", message))
         if merged and any(part["versions"] != merged[0]["versions"] for part in merged):
-            flags.append("its shards were computed by different versions of erfscope or its libraries")
+            message = "its shards were computed by different versions of erfscope or its libraries"
+            flags.append(Flag("mixed_versions", message))
         return tuple(flags)
 
     def summary(self) -> dict[str, Any]:
@@ -198,7 +202,7 @@ class ErfMap(HasProvenance):
             "sum": float(self.erf.sum()),
             "peak": float(self.erf.max()),
             "largest_image_share": max(masses) / sum(masses) if masses else None,
-            "flags": list(self.flags),
+            **flag_fields(self.flags),
             **self.provenance,
         }
 
@@ -260,3 +264,11 @@ class ErfMap(HasProvenance):
         from erfscope.workflows.maps import plot_erf
 
         return plot_erf(self, path, scale=scale, show=show, overwrite=overwrite)
+
+
+def _recorded_flags(convergence: Mapping[str, Any]) -> tuple[Flag, ...]:
+    try:
+        return read_flags(convergence)
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"the map's record of its convergence is damaged ({error!r}); compute the map again"
+        raise MapError(message) from error

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from erfscope.records.arrays import FloatArray
+from erfscope.records.flags import Flag, flag_fields
 from erfscope.records.masses import MassStatistics
 
 #: By threshold, "0.2" to "0.99"; None where it isn't reached or an error isn't known.
@@ -85,7 +86,7 @@ class Extent:
     side95_above_background_stderr_px: float | None
     radial_profile: RadialProfile = field(repr=False)
     images: MassStatistics | None = None
-    flags: tuple[str, ...] = field(default=())
+    flags: tuple[Flag, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form: the raw map's area ratios at the top, the logarithm's under `log`."""
@@ -93,4 +94,4 @@ class Extent:
         del facts["raw"]
         facts |= {"log": self.log.summary(), "radial_profile": self.radial_profile.summary()}
         facts["images"] = None if self.images is None else self.images.summary()
-        return {**self.raw.summary(), **facts, "flags": list(self.flags)}
+        return {**self.raw.summary(), **facts, **flag_fields(self.flags)}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from erfscope.records.flags import Flag, flag_fields
 from erfscope.records.unit import Unit
 
 
@@ -82,7 +83,7 @@ class FovPrediction:
     theoretical_rf_without_global_px: tuple[int, int] | None = None
     recommended_rate: float | None = None
     recommended_rates: tuple[int, ...] | None = None
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
     receptive_field: NDArray[np.bool_] | None = field(default=None, repr=False)
     receptive_field_without_global: NDArray[np.bool_] | None = field(default=None, repr=False)
 
@@ -93,4 +94,4 @@ class FovPrediction:
         center = self.projected_center
         facts["unit"] = self.unit.summary()
         facts["projected_center"] = None if center is None else {"y_px": center[0], "x_px": center[1]}
-        return facts
+        return facts | flag_fields(self.flags)

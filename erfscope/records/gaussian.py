@@ -1,21 +1,21 @@
-"""The Gaussian that was fitted to a map, how its model was chosen, and whether it is asymmetric."""
+"""The Gaussian that was fitted to a map, how its shape was chosen, and whether it is asymmetric."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from erfscope.records.flags import Flag, flag_fields
+
 #: From the smallest to the largest: σx = σy; θ = 0; all free.
-GAUSSIAN_MODELS = ("symmetric", "axis-aligned", "rotated")
-#: Names of a fit's numbers, as in the JSON document.
 GAUSSIAN_PARAMETERS = ("x0_px", "y0_px", "sigma_x_px", "sigma_y_px", "theta_deg", "amplitude", "offset")
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """How well a model that was fitted to the other groups of images predicts the group left out.
+    """How well a shape that was fitted to the other groups of images predicts the group left out.
 
     `error` is the share of the group's sum of squares that is left over, mean over the groups. `gain` is
-    by how much it is smaller than that of the model `against`, mean of the paired differences.
+    by how much it is smaller than that of the shape `against`, mean of the paired differences.
     """
 
     error: float
@@ -30,7 +30,7 @@ class Asymmetry:
 
     `vertical` is "below" (y0 is larger, for y goes down), "above", "level" or "unknown"; `widths`
     "x wider", "y wider", "equal" or "unknown": unknown without replicates. Effects are relative: the
-    shift to σy, the difference to the mean of the sigmas. `widths_model` is whose sigmas these are.
+    shift to σy, the difference to the mean of the sigmas. `widths_shape` is whose sigmas these are.
     """
 
     vertical: str
@@ -41,7 +41,7 @@ class Asymmetry:
     difference_px: float
     difference_stderr_px: float | None
     difference_effect: float
-    widths_model: str
+    widths_shape: str
     verdict: str
 
 
@@ -51,8 +51,8 @@ class GaussianFit:
 
     Attributes
     ----------
-    model
-        One of `GAUSSIAN_MODELS`. σx is the one nearest to +x.
+    shape
+        One of `choices.GAUSSIAN_SHAPES`. σx is the one nearest to +x.
     amplitude, offset
         In the units of the map.
     stderr
@@ -71,15 +71,15 @@ class GaussianFit:
     shift_from_projected_center
         (y, x) in px.
     bic
-        Bayesian information criterion by model, of those that were fitted. It counts neighboring pixels
-        as independent, and so nearly always prefers the largest model.
+        Bayesian information criterion by shape, of those that were fitted. It counts neighboring pixels
+        as independent, and so nearly always prefers the largest shape.
     predictions
-        By model, where the model was chosen by them; otherwise empty.
+        By shape, where the shape was chosen by them; otherwise empty.
     study
         The same map by the study's protocol (Table 7): axis-aligned, no offset.
     """
 
-    model: str
+    shape: str
     x0_px: float
     y0_px: float
     sigma_x_px: float
@@ -99,17 +99,18 @@ class GaussianFit:
     asymmetry: Asymmetry
     bic: Mapping[str, float | None] = field(repr=False)
     predictions: Mapping[str, Prediction] = field(default_factory=dict, repr=False)
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
     study: "GaussianFit | None" = field(default=None, repr=False)
 
     def summary(self) -> dict[str, Any]:
-        """Return the JSON form."""
+        """Return the JSON form; the shape's key is `model`."""
         facts = {each.name: getattr(self, each.name) for each in fields(self)}
+        facts = {"model": facts.pop("shape"), **facts}
         y, x = self.shift_from_projected_center
         facts["shift_from_projected_center"] = {"y_px": y, "x_px": x}
         facts["interval95"] = {name: ends and list(ends) for name, ends in self.interval95.items()}
         facts["asymmetry"] = asdict(self.asymmetry)
-        facts["predictions"] = {model: asdict(one) for model, one in self.predictions.items()}
-        facts["flags"] = list(self.flags)
+        facts["predictions"] = {shape: asdict(one) for shape, one in self.predictions.items()}
+        facts |= flag_fields(self.flags)
         facts["study"] = None if self.study is None else self.study.summary()
         return facts

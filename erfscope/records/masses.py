@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from erfscope.records.flags import Flag, flag_fields
+
 
 @dataclass(frozen=True)
 class MassStatistics:
@@ -24,8 +26,8 @@ class MassStatistics:
     effective: float
     largest_share: float
     largest_name: str
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {**asdict(self), "flags": list(self.flags)}
+        return {**asdict(self), **flag_fields(self.flags)}

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from erfscope.records.flags import Flag, flag_fields
+
 
 @dataclass(frozen=True)
 class Patches:
@@ -31,10 +33,10 @@ class Patches:
     texture_share: float = 0.0
     step_share: float = 0.0
     tried_px: tuple[int, int] | None = None
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
         facts = asdict(self)
         facts["phase"] = None if self.phase is None else {"y_px": self.phase[0], "x_px": self.phase[1]}
-        return {**facts, "flags": list(self.flags)}
+        return {**facts, **flag_fields(self.flags)}

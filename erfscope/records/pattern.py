@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from erfscope.records.flags import Flag, flag_fields
+
 PATTERNS = ("star", "grid", "patch-partitioned", "local", "asymmetric-gaussian", "gaussian", "diffuse")
 
 
@@ -17,7 +19,7 @@ class Pattern:
     pattern: str
     scores: Mapping[str, float]
     patch_size_px: int | None = None
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -25,5 +27,5 @@ class Pattern:
             "pattern": self.pattern,
             "scores": dict(self.scores),
             "patch_size_px": self.patch_size_px,
-            "flags": list(self.flags),
+            **flag_fields(self.flags),
         }

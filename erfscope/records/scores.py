@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erfscope.records.arrays import FloatArray
+from erfscope.records.flags import Flag, flag_fields
 from erfscope.records.provenance import HasProvenance
 
 Counts = NDArray[np.int64]
@@ -163,7 +164,7 @@ class Evaluation(HasProvenance):
     provenance
         Network, weights, dataset, device, times; JSON-able.
     flags
-        What must not be trusted, in words.
+        What must not be trusted.
     """
 
     scores: Scores
@@ -173,7 +174,7 @@ class Evaluation(HasProvenance):
     skipped: tuple[tuple[str, str], ...] = ()
     inference: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form, without the confusion matrix."""
@@ -189,7 +190,7 @@ class Evaluation(HasProvenance):
             ],
             "inference": dict(self.inference),
             **self.provenance,
-            "flags": list(self.flags),
+            **flag_fields(self.flags),
         }
 
     @property

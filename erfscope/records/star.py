@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from erfscope.records.flags import Flag, flag_fields
+
 
 @dataclass(frozen=True)
 class Ring:
@@ -76,11 +78,11 @@ class StarMeasurement:
     arms: tuple[Arm, ...] = field(default=(), repr=False)
     score: float = 0.0
     threshold: float = 0.0
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
         facts = asdict(self)
         y, x = facts.pop("center")
         pattern = facts.pop("pattern")
-        return {"pattern": pattern, "center": {"y_px": y, "x_px": x}, **facts}
+        return {"pattern": pattern, "center": {"y_px": y, "x_px": x}, **facts, **flag_fields(self.flags)}

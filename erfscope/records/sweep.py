@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from erfscope.records.flags import Flag, flag_fields, read_flags
+
 
 @dataclass(frozen=True)
 class SweepRun:
@@ -43,16 +45,18 @@ class SweepRun:
     checkpoint: str
     erf: str
     untrained: Mapping[str, Any] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     @classmethod
     def from_summary(cls, summary: Mapping[str, Any]) -> "SweepRun":
         """Read what `summary` wrote."""
-        return cls(**{**summary, "rates": tuple(summary["rates"]), "flags": tuple(summary["flags"])})
+        facts = {**summary, "rates": tuple(summary["rates"]), "flags": read_flags(summary)}
+        del facts["flag_codes"]
+        return cls(**facts)
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return asdict(self)
+        return {**asdict(self), **flag_fields(self.flags)}
 
 
 @dataclass(frozen=True)
@@ -105,11 +109,11 @@ class SweepRow:
     checkpoint: str
     erf: str
     untrained: Mapping[str, Any] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return asdict(self)
+        return {**asdict(self), **flag_fields(self.flags)}
 
 
 @dataclass(frozen=True)

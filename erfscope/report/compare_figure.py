@@ -13,10 +13,9 @@ from erfscope.records.arrays import FloatArray
 from erfscope.records.comparison import BlockComparison, Comparison, PairComparison
 from erfscope.records.erf_map import ErfMap
 from erfscope.report.colorbar import add_color_bar
-from erfscope.report.map_figure import COLORS, LETTERS_PER_INCH, LOG_DECADES
-from erfscope.report.map_view import Scene
+from erfscope.report.map_figure import COLORS, LETTERS_PER_INCH, LOG_DECADES, RESIDUAL_COLORS
+from erfscope.report.map_view import MapView
 from erfscope.report.overlays import CENTER_COLOR
-from erfscope.report.residuals import COLORS as DIFFERENCE_COLORS
 
 # Inches.
 PANEL_WIDTH, BAR_WIDTH, TEXT_HEIGHT = 4.2, 1.4, 1.2
@@ -57,13 +56,18 @@ def draw_comparison(erfs: Sequence[ErfMap], names: Sequence[str], comparison: Co
         axes = panels[1, pair.second]
         if pair.blocks is None:
             axes.set_axis_off()
-            axes.text(0.5, 0.5, fill(f"not drawn: {pair.flags[0]}", LETTERS), ha="center", va="center")
+            axes.text(0.5, 0.5, fill(f"not drawn: {_reason(pair)}", LETTERS), ha="center", va="center")
             continue
         drawn = _draw_difference(axes, pair.blocks, erfs[0], limit)
         axes.set_title(_verdict(pair, pair.blocks, names), fontsize="small", parse_math=False)
         if pair.second == max(blocks):
             _add_ratio_bar(axes, drawn, list(blocks.values()), limit)
     return figure
+
+
+def _reason(pair: PairComparison) -> str:
+    """Say why two maps have no blocks in common."""
+    return next(flag.message for flag in pair.flags if flag.code in ("sizes_differ", "little_overlap"))
 
 
 def _draw_maps(
@@ -76,7 +80,7 @@ def _draw_maps(
         norm = LogNorm(low, high)
         drawn = axes.imshow(np.maximum(share, low), cmap=COLORS, norm=norm, interpolation="nearest")
         _mark_center(axes, erf)
-        lines = [name, *Scene(erf, "log").title.split("\n")]
+        lines = [name, *MapView(erf, "log").title.split("\n")]
         wrapped = (fill(line, LETTERS) for line in lines)
         # A name may hold dollar signs, which are no formula.
         axes.set_title("\n".join(wrapped), fontsize="small", parse_math=False)
@@ -112,7 +116,7 @@ def _draw_difference(axes: Axes, blocks: BlockComparison, erf: ErfMap, limit: fl
     axes.set_facecolor(NOT_COMPARED)
     drawn = axes.imshow(
         np.clip(ratio, -limit, limit),
-        cmap=DIFFERENCE_COLORS,
+        cmap=RESIDUAL_COLORS,
         vmin=-limit,
         vmax=limit,
         extent=(left - 0.5, left + width - 0.5, top + height - 0.5, top - 0.5),

@@ -16,10 +16,9 @@ from erfscope.errors import MapError
 from erfscope.records.arrays import FloatArray
 from erfscope.records.erf_map import ErfMap
 from erfscope.report.colorbar import add_color_bar
-from erfscope.report.map_view import SHOWABLE, Findings, Scene
+from erfscope.report.map_view import SHOWABLE, Findings, MapView
 from erfscope.report.overlays import draw_overlays
 from erfscope.report.profiles import draw_cuts, draw_radial
-from erfscope.report.residuals import draw_residual
 from erfscope.system.atomic_files import prepare_target, replacing
 
 FORMATS = (".png", ".pdf", ".svg")
@@ -27,6 +26,9 @@ SCREEN_DPI, PRINT_DPI = 150, 300  # in PDF and SVG of the map's image only; the 
 LOG_DECADES = 4
 POWER = 0.5
 COLORS = "magma"  # perceptually uniform, safe for color-blind readers, readable in gray
+
+RESIDUAL_COLORS = "PuOr_r"  # purple below zero, orange above: safe for color-blind readers
+RESIDUAL_PERCENTILE = 99.8  # lest a few bright pixels pale all others
 
 PROFILES = ("cuts", "radial")
 # Inches.
@@ -103,7 +105,7 @@ def draw_panels(
     Each panel's axes are labeled by its name.
     """
     _check(scale, show)
-    scene = Scene(erf, scale, frozenset(show), findings or Findings())
+    view = MapView(erf, scale, frozenset(show), findings or Findings())
     columns = max(map(len, rows))
     mosaic: list[Any] = [[row[column * len(row) // columns] for column in range(columns)] for row in rows]
     heights = [_height(row, erf.size) for row in rows]
@@ -111,8 +113,8 @@ def draw_panels(
     figure = Figure(figsize=(width, TITLE_HEIGHT + sum(heights)), layout="constrained")
     axes = figure.subplot_mosaic(mosaic, height_ratios=heights)
     for name, panel in axes.items():
-        PANELS[name](panel, scene)
-    lines = (fill(line, int(width * LETTERS_PER_INCH)) for line in scene.title.split("\n"))
+        PANELS[name](panel, view)
+    lines = (fill(line, int(width * LETTERS_PER_INCH)) for line in view.title.split("\n"))
     # A name may hold dollar signs, which are no formula.
     figure.suptitle("\n".join(lines), fontsize="medium", parse_math=False)
     lay_out(figure)
@@ -158,7 +160,7 @@ def _check(scale: str, show: Collection[str]) -> None:
 
 
 def _height(row: Sequence[str], size: tuple[int, int]) -> float:
-    """Of a row of panels in inches; maps keep their shape, within reason."""
+    """Height of a row of panels in inches; maps keep their shape, within reason."""
     if row[0] in PROFILES:
         return PROFILE_HEIGHT
     height, width = size
@@ -166,23 +168,41 @@ def _height(row: Sequence[str], size: tuple[int, int]) -> float:
 
 
 def _width(row: Sequence[str]) -> float:
-    """Of a row of panels in inches, with their labels and color bars."""
+    """Width of a row of panels in inches, with their labels and color bars."""
     return len(row) * (PROFILE_WIDTH if row[0] in PROFILES else MAP_WIDTH + BAR_WIDTH)
 
 
-def _draw_map(axes: Axes, scene: Scene) -> None:
-    low, norm = SCALES[scene.scale](scene.image)
+def _draw_map(axes: Axes, view: MapView) -> None:
+    low, norm = SCALES[view.scale](view.image)
     # Values under a logarithm's range get its lowest color, and the bar's arrow says so.
-    drawn = axes.imshow(np.maximum(scene.image, low), cmap=COLORS, norm=norm, interpolation="nearest")
-    marks = draw_overlays(axes, scene)
+    drawn = axes.imshow(np.maximum(view.image, low), cmap=COLORS, norm=norm, interpolation="nearest")
+    marks = draw_overlays(axes, view)
     # Above the map, lest it cover any of it.
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
     axes.legend(handles=marks, ncols=2, fontsize="small", frameon=False, **place)
     axes.set(xlabel="x (px)", ylabel="y (px)")
-    label = f"{scene.quantity}\n({scene.scale_label})"
-    add_color_bar(axes, drawn, label, below=bool((scene.image < low).any()), above=False)
+    label = f"{view.quantity}\n({view.scale_label})"
+    add_color_bar(axes, drawn, label, below=bool((view.image < low).any()), above=False)
 
 
-PANELS: Mapping[str, Callable[[Axes, Scene], None]] = MappingProxyType(
-    {"map": _draw_map, "residual": draw_residual, "cuts": draw_cuts, "radial": draw_radial}
+def _draw_residual(axes: Axes, view: MapView) -> None:
+    """Draw map less Gaussian on colors with zero in their middle; the bar's arrows show what lies beyond."""
+    residual = view.findings.residual
+    if residual is None:
+        axes.set_axis_off()
+        return
+    values = view.per_image(residual)
+    limit = float(np.percentile(np.abs(values), RESIDUAL_PERCENTILE)) or 1.0
+    drawn = axes.imshow(
+        values, cmap=RESIDUAL_COLORS, vmin=-limit, vmax=limit, interpolation="nearest", gid="residual"
+    )
+    axes.set(xlabel="x (px)", ylabel="y (px)")
+    within = f"{(np.abs(values) <= limit).mean():.1%} of the pixels within"
+    label = f"map − Gaussian{', per image' if view.erf.images else ''}\n(linear scale, {within})"
+    below, above = bool((values < -limit).any()), bool((values > limit).any())
+    add_color_bar(axes, drawn, label, below=below, above=above)
+
+
+PANELS: Mapping[str, Callable[[Axes, MapView], None]] = MappingProxyType(
+    {"map": _draw_map, "residual": _draw_residual, "cuts": draw_cuts, "radial": draw_radial}
 )

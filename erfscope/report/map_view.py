@@ -1,4 +1,4 @@
-"""What one figure shows: a map, its scale, and what was measured in it."""
+"""A map as a figure shows it: its scale, and what was measured in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,8 +33,8 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A map with its findings, seen on one scale; `show` names what to draw, of `SHOWABLE`."""
+class MapView:
+    """A map with its findings, on one scale; `show` names what to draw, of `SHOWABLE`."""
 
     erf: ErfMap
     scale: str

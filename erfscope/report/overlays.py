@@ -11,7 +11,7 @@ from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from erfscope.records.gaussian import GaussianFit
 from erfscope.records.star import StarMeasurement
-from erfscope.report.map_view import Scene
+from erfscope.report.map_view import MapView
 
 # Told apart by their shapes; the colors stand out from all of magma, with a dark rim on its light end.
 CENTER_COLOR = STAR_COLOR = "#40e0ff"
@@ -23,8 +23,8 @@ DASHED: Dashes = (0.0, (4.0, 3.0))
 CROWD = 200  # marks; more than these are drawn smaller
 
 
-def draw_overlays(axes: Axes, scene: Scene) -> list[Artist]:
-    """Mark the projected center, and what the scene shows as far as its findings hold it.
+def draw_overlays(axes: Axes, view: MapView) -> list[Artist]:
+    """Mark the projected center, and what the view shows as far as its findings hold it.
 
     Returns
     -------
@@ -32,18 +32,18 @@ def draw_overlays(axes: Axes, scene: Scene) -> list[Artist]:
         Handles of a legend. The axes' limits stay.
     """
     axes.autoscale(False)
-    y, x = scene.erf.projected_center
+    y, x = view.erf.projected_center
     label = f"projected center (y {y:g}, x {x:g})"
     center = axes.scatter(x, y, s=120, facecolors="none", edgecolors=CENTER_COLOR, label=label, gid="center")
     handles: list[Artist] = [center]
     for name, draw in OVERLAYS.items():
-        if name in scene.show:
-            handles += draw(axes, scene)
+        if name in view.show:
+            handles += draw(axes, view)
     return handles
 
 
-def _gaussian(axes: Axes, scene: Scene) -> list[Artist]:
-    fit = scene.findings.gaussian
+def _gaussian(axes: Axes, view: MapView) -> list[Artist]:
+    fit = view.findings.gaussian
     if fit is None:
         return []
     handles: list[Artist] = []
@@ -68,8 +68,8 @@ def _ellipse(fit: GaussianFit, sigmas: float) -> Ellipse:
     )
 
 
-def _star(axes: Axes, scene: Scene) -> list[Artist]:
-    star = scene.findings.star
+def _star(axes: Axes, view: MapView) -> list[Artist]:
+    star = view.findings.star
     if star is None or star.pattern == "none":
         return []
     _rings(axes, star)
@@ -97,8 +97,8 @@ def _rings(axes: Axes, star: StarMeasurement) -> None:
         axes.add_patch(square)
 
 
-def _prediction(axes: Axes, scene: Scene) -> list[Artist]:
-    predicted = scene.findings.prediction
+def _prediction(axes: Axes, view: MapView) -> list[Artist]:
+    predicted = view.findings.prediction
     center, lattice = predicted.get("projected_center"), predicted.get("lattice")
     if not center or not lattice:
         return []
@@ -133,6 +133,6 @@ def _rim(width: float) -> list[AbstractPathEffect]:
 
 
 #: Back to front.
-OVERLAYS: Mapping[str, Callable[[Axes, Scene], list[Artist]]] = MappingProxyType(
+OVERLAYS: Mapping[str, Callable[[Axes, MapView], list[Artist]]] = MappingProxyType(
     {"gaussian": _gaussian, "star": _star, "prediction": _prediction}
 )

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from erfscope.records.arrays import FloatArray
-from erfscope.report.map_view import Scene
+from erfscope.report.map_view import MapView
 
 BAND_SHARE = 64  # the map's short side by this is the width over which a cut is the mean
 DECADES = 4
@@ -80,53 +80,53 @@ def radial_profile(image: FloatArray, center: tuple[float, float]) -> tuple[Floa
     return held.astype(np.float64), sums[held] / counts[held]
 
 
-def draw_cuts(axes: Axes, scene: Scene) -> None:
+def draw_cuts(axes: Axes, view: MapView) -> None:
     """Draw the horizontal and the vertical cut, and the fitted Gaussian's."""
     curves = (("horizontal", 1, HORIZONTAL, "-"), ("vertical", 0, VERTICAL, "-"))
     drawn = []
     for name, axis, color, style in curves:
-        positions, values = axis_cut(scene.image, scene.erf.projected_center, axis)
+        positions, values = axis_cut(view.image, view.erf.projected_center, axis)
         axes.plot(positions, values, style, color=color, linewidth=1.1, label=f"{name} cut")
         drawn.append(values)
-    fitted = _fitted(scene)
+    fitted = _fitted(view)
     if fitted is not None:
         for (name, axis, color, _), dashes in zip(curves, ((5, 2), (1.5, 1.5)), strict=True):
-            positions, values = axis_cut(fitted, scene.erf.projected_center, axis)
+            positions, values = axis_cut(fitted, view.erf.projected_center, axis)
             axes.plot(positions, values, dashes=dashes, color=color, linewidth=1.6, label=f"Gaussian, {name}")
-    width = cut_width(scene.erf.size)
+    width = cut_width(view.erf.size)
     window = f"mean over {width} px across, {cut_step(width)} px along"
-    _finish(axes, scene, np.concatenate(drawn), f"distance from the projected center (px)\n{window}")
-    _mark_rings(axes, scene, both_sides=True)
+    _finish(axes, view, np.concatenate(drawn), f"distance from the projected center (px)\n{window}")
+    _mark_rings(axes, view, both_sides=True)
     _legend(axes)
 
 
-def draw_radial(axes: Axes, scene: Scene) -> None:
+def draw_radial(axes: Axes, view: MapView) -> None:
     """Draw the radial profile, and the fitted Gaussian's."""
-    radii, means = radial_profile(scene.image, scene.erf.projected_center)
+    radii, means = radial_profile(view.image, view.erf.projected_center)
     axes.plot(radii, means, color=RADIAL, linewidth=1.1, label="mean at that distance")
-    fitted = _fitted(scene)
+    fitted = _fitted(view)
     if fitted is not None:
         axes.plot(
-            *radial_profile(fitted, scene.erf.projected_center),
+            *radial_profile(fitted, view.erf.projected_center),
             dashes=(5, 2),
             color=FITTED,
             linewidth=1.4,
             label="Gaussian",
         )
-    _finish(axes, scene, means, "distance from the projected center (px)")
-    _mark_rings(axes, scene, both_sides=False)
+    _finish(axes, view, means, "distance from the projected center (px)")
+    _mark_rings(axes, view, both_sides=False)
     _legend(axes)
 
 
-def _fitted(scene: Scene) -> FloatArray | None:
+def _fitted(view: MapView) -> FloatArray | None:
     """(H, W) the fitted Gaussian, per image."""
-    residual = scene.findings.residual
-    return None if residual is None else scene.image - scene.per_image(residual)
+    residual = view.findings.residual
+    return None if residual is None else view.image - view.per_image(residual)
 
 
-def _mark_rings(axes: Axes, scene: Scene, *, both_sides: bool) -> None:
-    star = scene.findings.star
-    if star is None or "star" not in scene.show:
+def _mark_rings(axes: Axes, view: MapView, *, both_sides: bool) -> None:
+    star = view.findings.star
+    if star is None or "star" not in view.show:
         return
     distances = [ring.distance_px for ring in star.rings]
     places = [*(-far for far in distances), *distances] if both_sides else distances
@@ -135,18 +135,18 @@ def _mark_rings(axes: Axes, scene: Scene, *, both_sides: bool) -> None:
         axes.axvline(place, color="0.45", linewidth=0.9, linestyle=":", zorder=0, label=label)
 
 
-def _finish(axes: Axes, scene: Scene, values: FloatArray, where: str) -> None:
+def _finish(axes: Axes, view: MapView, values: FloatArray, where: str) -> None:
     """Label the axes and choose the range by the map's own values, not by the Gaussian's far tail."""
     high = float(values.max())
-    if scene.scale == "log":
+    if view.scale == "log":
         positive = values[values > 0]
         low = max(float(positive.min(initial=high)), high * 10.0**-DECADES)
         axes.set_yscale("log")
         axes.set_ylim(low / 1.3, high * 1.3)
     else:
         axes.set_ylim(min(0.0, 1.1 * float(values.min())), high * 1.1)
-    scale = "log scale" if scene.scale == "log" else "linear scale"
-    axes.set(xlabel=where, ylabel=f"{scene.quantity}\n({scale})")
+    scale = "log scale" if view.scale == "log" else "linear scale"
+    axes.set(xlabel=where, ylabel=f"{view.quantity}\n({scale})")
     axes.margins(x=0)
     axes.grid(color="0.9", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)

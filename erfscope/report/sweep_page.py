@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from erfscope.records.flags import Flag
 from erfscope.records.sweep import SweepRow
 from erfscope.report.html_page import fill_template
 from erfscope.report.pictures import inline
@@ -52,7 +53,7 @@ def render_sweep(document: Mapping[str, Any], rows: Sequence[SweepRow], figures:
         title=_TITLE,
         subtitle=document["subtitle"],
         sentences=sentences(rows, document["agreement"]["trained"]),
-        flags=[*document["flags"], *_row_flags(rows)],
+        flags=[*document["flags"], *map(str, _row_flags(rows))],
         pictures=pictures,
         tables=tables,
     )
@@ -88,12 +89,12 @@ def sentences(rows: Sequence[SweepRow], agreement: Mapping[str, Any]) -> list[st
     return found or ["There is nothing to compare yet."]
 
 
-def _row_flags(rows: Sequence[SweepRow]) -> list[str]:
+def _row_flags(rows: Sequence[SweepRow]) -> list[Flag]:
     """Say once what is said of several rows, and of which."""
     found = []
     for flag in dict.fromkeys(flag for row in rows for flag in row.flags):
         named = [_name(row) for row in rows if flag in row.flags]
-        found.append(flag if len(named) == len(rows) else f"{'; '.join(named)}: {flag}")
+        found.append(flag if len(named) == len(rows) else flag.prefixed("; ".join(named)))
     return found
 
 

@@ -57,7 +57,7 @@ def evaluate_files(
     require_classes(images)
     model = open_network(network, images, options["seed"])
     for flag in weight_flags(model.info, images.classes):  # now, for the run may take hours
-        warn(flag)
+        warn(flag.message)
     images = as_trained(images, model.info.training, data, asked)
     drawn = not isinstance(images, PluggedDataset) and images.root is None
     how = pick(options, "mode", "crop", "stride", "scales", "short_side", "flip")

@@ -9,6 +9,7 @@ from erfscope.checkpoints.load import load_model
 from erfscope.engine.probe import probe
 from erfscope.errors import ComputeError
 from erfscope.model.network import Network
+from erfscope.records.flags import Flag, flag_fields
 from erfscope.workflows.predict_fov import predict_fov
 
 USUAL_SIZE = (512, 512)  # px: at which a network without a crop of its own is captured
@@ -61,7 +62,7 @@ def inspect_network(spec: str, **options: Any) -> dict[str, Any]:
         "weights": info.weights.summary(),
         "trained_settings": dict(info.trained_settings),
         "hyper_parameters": dict(training.hyper_parameters),
-        "flags": flags,
+        **flag_fields(flags),
     }
 
 
@@ -76,9 +77,10 @@ def _count_classes(network: Network) -> int | None:
     return None
 
 
-def _graph_facts(network: Network) -> tuple[dict[str, Any], list[str]]:
+def _graph_facts(network: Network) -> tuple[dict[str, Any], tuple[Flag, ...]]:
     try:
         prediction = predict_fov(network, _size(network))
     except ComputeError as error:
-        return {}, [f"stride and rates are not read from the graph: {error}"]
-    return prediction.summary(), list(prediction.flags)
+        message = f"stride and rates are not read from the graph: {error}"
+        return {}, (Flag("graph_not_read", message),)
+    return prediction.summary(), prediction.flags

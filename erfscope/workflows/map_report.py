@@ -1,6 +1,6 @@
-"""From a map to its figure and to its report: measures what is shown, holds it against the prediction."""
+"""From a map to its figure and to its report: measures what is shown, compares it with the prediction."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erfscope.measure import star as stars
-from erfscope.measure.extent import SCALE_FLAG
 from erfscope.measure.gaussian.gaussian_fit import gaussian_residual
 from erfscope.measure.lattice.cells import reach
 from erfscope.measure.patches import measure_patches
@@ -16,6 +15,7 @@ from erfscope.measure.pattern import classify
 from erfscope.measure.sampling_error import images_needed
 from erfscope.records.convergence import ErrorCheck
 from erfscope.records.erf_map import ErfMap
+from erfscope.records.flags import Flag, flag_fields, read_flags
 from erfscope.records.gaussian import GaussianFit
 from erfscope.records.masses import MassStatistics
 from erfscope.records.star import StarMeasurement
@@ -23,7 +23,7 @@ from erfscope.report.advice import Crop, advise
 from erfscope.report.convergence_figure import GOAL, draw_convergence, say_images
 from erfscope.report.html_page import Chapter, write_html
 from erfscope.report.map_figure import draw_map, draw_panels
-from erfscope.report.map_view import Findings, Scene
+from erfscope.report.map_view import Findings, MapView
 from erfscope.report.pictures import Picture, hover_values, inline
 from erfscope.store.read import read_map
 from erfscope.system.atomic_files import prepare_target
@@ -45,11 +45,10 @@ _NEED_GAUSSIAN = frozenset({"gaussian", "profiles", "residual"})
 
 
 def draw_erf(erf: ErfMap, *, scale: str = "log", show: Collection[str] = ("star",)) -> "Figure":
-    """Measure what `show` names and draw it with the map; see `report.figures.draw_map`."""
+    """Measure what `show` names and draw it with the map; see `report.map_figure.draw_map`."""
     findings = Findings(
-        star=stars.measure_star(erf.erf, erf.projected_center)
-        if "star" in show
-        else None,  # without its errors
+        # Without replicates: errors aren't drawn, and cost most of the time.
+        star=stars.measure_star(erf.erf, erf.projected_center) if "star" in show else None,
         prediction=recorded_prediction(erf),
     )
     if _NEED_GAUSSIAN & set(show):
@@ -114,7 +113,7 @@ def _document(
     pattern = classify(star, measure_patches(erf.erf), fit, erf.size, float(np.maximum(erf.erf, 0).sum()))
     return {
         "file": str(file),
-        "subtitle": Scene(erf, "log").title.replace("\n", " · "),
+        "subtitle": MapView(erf, "log").title.replace("\n", " · "),
         "map": _map_facts(erf, extent.images),
         "star": held,
         "gaussian": fit.summary(),
@@ -122,16 +121,24 @@ def _document(
         "extent": extent.summary(),
         "prediction": dict(predicted),
         "advice": advise(predicted, held, _crop(erf, crop)).summary(),
-        "flags": [
-            *(f"map: {flag}" for flag in _map_flags(erf)),
-            *(f"star: {flag}" for flag in star.flags if flag not in erf.flags),
-            *(f"Gaussian: {flag}" for flag in fit.flags if flag not in erf.flags),
-            *(f"pattern: {flag}" for flag in pattern.flags),
-            # That the logarithm depends on the scale holds for every map: a table's note says so.
-            *(f"extent: {flag}" for flag in extent.flags if flag not in (SCALE_FLAG, *erf.flags)),
-            *(f"prediction: {flag}" for flag in predicted.get("flags") or ()),
-        ],
+        **flag_fields(
+            [
+                *(flag.prefixed("map") for flag in _map_flags(erf)),
+                *_own_flags(erf, "star", star.flags),
+                *_own_flags(erf, "Gaussian", fit.flags),
+                *_own_flags(erf, "pattern", pattern.flags),
+                *_own_flags(erf, "extent", extent.flags),
+                *_own_flags(erf, "prediction", read_flags(predicted) if predicted else ()),
+            ]
+        ),
     }
+
+
+def _own_flags(erf: ErfMap, where: str, flags: Iterable[Flag]) -> Iterator[Flag]:
+    """Yield the flags of one measurement that aren't the map's own."""
+    # That the logarithm depends on the scale holds for every map: a table's note says so.
+    told = {"log_depends_on_scale", *(flag.code for flag in erf.flags)}
+    return (flag.prefixed(where) for flag in flags if flag.code not in told)
 
 
 def _pictures(erf: ErfMap, findings: Findings) -> tuple[Picture, ...]:
@@ -187,7 +194,7 @@ def _error_picture(erf: ErfMap, checks: Sequence[ErrorCheck]) -> tuple[Picture, 
         return ()
     recorded = recorded_convergence(erf)
     until = None if recorded is None else recorded.until
-    figure = draw_convergence(checks, until=until, title=Scene(erf, "log").title)
+    figure = draw_convergence(checks, until=until, title=MapView(erf, "log").title)
     return (
         inline(
             figure,
@@ -218,14 +225,16 @@ def _crop(erf: ErfMap, given: int | None) -> Crop:
     return Crop(min(erf.size), "the map's shorter side; --crop takes another")
 
 
-def _map_flags(erf: ErfMap) -> list[str]:
+def _map_flags(erf: ErfMap) -> list[Flag]:
     """Say what must be known of weights and images before any number is used."""
     weights = erf.provenance.get("weights") or {}
     flags = list(erf.flags)
     if weights.get("source") == "random":
-        flags.append("random weights: it shows the network's structure, nothing that was learnt")
+        message = "random weights: it shows the network's structure, nothing that was learned"
+        flags.append(Flag("random_weights", message))
     elif weights.get("missing"):
-        flags.append(f"{weights['missing']} tensors are missing from the checkpoint, and random")
+        message = f"{weights['missing']} tensors are missing from the checkpoint, and random"
+        flags.append(Flag("missing_weights", message))
     if erf.skipped:
-        flags.append(f"{len(erf.skipped)} images were skipped")
+        flags.append(Flag("images_skipped", f"{len(erf.skipped)} images were skipped"))
     return flags

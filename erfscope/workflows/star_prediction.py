@@ -1,4 +1,4 @@
-"""A measured star held against what the network's graph predicts."""
+"""Compares a measured star with what the network's graph predicts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 from erfscope.errors import MapError
 from erfscope.measure.lattice.cells import reach
 from erfscope.records.erf_map import ErfMap
+from erfscope.records.flags import Flag, flag_fields
 from erfscope.records.star import StarMeasurement
 from erfscope.store.read import read_map
 from erfscope.workflows.measurements import measure_star
@@ -61,20 +62,22 @@ def compare_to_prediction(
         bound together; predicted_rings: rate, predicted and measured distance and relative error of each
         ring of a star, None where nothing was measured nearby, and whether it lies in the map. Where the
         outermost ring doesn't, the two center-to-center distances are those of different rings, and are not
-        compared: `prediction_flags` says so. All None or empty without a prediction.
+        compared: `prediction_flags` says so, with `prediction_flag_codes`. All None or empty without a
+        prediction.
     """
     distance, measured = predicted.get("center_to_center_px"), star.center_to_center_px
     inside = distance is not None and distance / 2 <= farthest
     compared = distance if inside else None
     error = (measured - compared) / compared if compared and measured is not None else None
-    outside = "the outermost predicted ring lies outside the map: compare ring by ring"
+    message = "the outermost predicted ring lies outside the map: compare ring by ring"
+    flags = [Flag("predicted_ring_outside_map", message)] if distance is not None and not inside else []
     return {
         "predicted_pattern": predicted.get("pattern"),
         "predicted_center_to_center_px": distance,
         "relative_error": error,
         "within_errors": None if compared is None else _agree(star, compared),
         "predicted_rings": _rings(star, predicted, farthest),
-        "prediction_flags": [outside] if distance is not None and not inside else [],
+        **flag_fields(flags, "prediction_"),
     }
 
 

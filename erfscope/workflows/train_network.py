@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.errors import TrainError
+from erfscope.records.flags import Flag, flag_fields
 from erfscope.system.atomic_files import replacing
 from erfscope.system.memory import peak_memory
 from erfscope.system.signals import Stop, stoppable
@@ -116,18 +117,14 @@ def train(
     ErfscopeError
         What can't be trained as asked, in one line.
     """
-    flags: list[str] = []
-
-    def flag(text: str) -> None:
-        flags.append(text)
-        warn(text)
-
+    flags: list[Flag] = []
     with open_world(device) as world, stoppable() as stop:
         world.lead(lambda: _check_folder(out, resume=resume, overwrite=overwrite))
         subject = open_subject(recipe)
         if world.leads:
-            for text in warnings_of(recipe, subject, world):
-                flag(text)
+            for flag in warnings_of(recipe, subject, world):
+                flags.append(flag)
+                warn(flag.message)
             for text in notes_of(recipe, subject, world):
                 note(text)
         with repeatable(recipe, world):
@@ -138,7 +135,8 @@ def train(
         if not world.leads:
             return None
         if not finished:
-            flags.append(f"interrupted by {stop.name or 'a signal'}: --resume goes on")
+            message = f"interrupted by {stop.name or 'a signal'}: --resume goes on"
+            flags.append(Flag("interrupted", message))
         _draw(out, f"{out.name}: {recipe.title or recipe.network.model}")
         return _document(recipe, subject, loop, out, finished=finished, flags=flags)
 
@@ -213,7 +211,7 @@ def _draw(out: Path, title: str) -> None:
 
 
 def _document(
-    recipe: Recipe, subject: Subject, loop: Loop, out: Path, *, finished: bool, flags: list[str]
+    recipe: Recipe, subject: Subject, loop: Loop, out: Path, *, finished: bool, flags: list[Flag]
 ) -> dict[str, Any]:
     progress, best = loop.progress, None
     if progress.best_iteration is not None:
@@ -236,5 +234,5 @@ def _document(
         "curves": str(out / CURVES),
         "pretrained": None if subject.pretrained is None else subject.pretrained.summary(),
         "recipe": plain(recipe),
-        "flags": flags,
+        **flag_fields(flags),
     }

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from erfscope.errors import ComputeError
+from erfscope.records.flags import Flag
 from erfscope.train.assemble import Subject
 from erfscope.train.distributed import World
 from erfscope.train.recipes.recipe import Recipe
@@ -12,27 +13,32 @@ from erfscope.workflows.predict_fov import predict_fov
 _CENTER_TAP = 1 / 9 + 1e-9
 
 
-def warnings_of(recipe: Recipe, subject: Subject, world: World) -> Iterator[str]:
+def warnings_of(recipe: Recipe, subject: Subject, world: World) -> Iterator[Flag]:
     """Yield what must not pass silently."""
     yield from _rate_warnings(recipe, subject)
     if subject.pretrained is None:
-        yield (
+        yield Flag(
+            "random_weights",
             f"the backbone starts from random weights (seed {recipe.run.seed}); --pretrained FILE gives it"
-            " those of a classifier"
+            " those of a classifier",
         )
     elif subject.pretrained.missing:
         missing = subject.pretrained.missing
-        yield (
+        yield Flag(
+            "missing_weights",
             f"{len(missing)} tensors of the backbone are not in {subject.pretrained.source} and start random:"
-            f" {', '.join(missing[:3])}, …"
+            f" {', '.join(missing[:3])}, …",
         )
     lr, floor = recipe.optimizer.lr, recipe.schedule.min_lr
     if recipe.schedule.policy == "poly" and lr <= floor:
-        yield f"the learning rate stays {lr:g}: schedule.min_lr is {floor:g}; lower it by --set"
+        message = f"the learning rate stays {lr:g}: schedule.min_lr is {floor:g}; lower it by --set"
+        yield Flag("constant_learning_rate", message)
     if recipe.data.train_split == recipe.data.val_split and subject.validation is not None:
-        yield f"validation sees the images that are trained on: both splits are {recipe.data.val_split}"
+        message = f"validation sees the images that are trained on: both splits are {recipe.data.val_split}"
+        yield Flag("validated_on_training_images", message)
     if world.size > 1 and not recipe.run.sync_batch_norm and recipe.network.batch_norm == "trained":
-        yield f"each of {world.size} processes normalizes over its own images: run.sync_batch_norm is off"
+        message = f"each of {world.size} processes normalizes over its own images: run.sync_batch_norm is off"
+        yield Flag("separate_batch_norm", message)
 
 
 def notes_of(recipe: Recipe, subject: Subject, world: World) -> Iterator[str]:
@@ -53,7 +59,7 @@ def notes_of(recipe: Recipe, subject: Subject, world: World) -> Iterator[str]:
         yield "batch norm spans the processes by plain operations: torch's SyncBatchNorm needs CUDA"
 
 
-def _rate_warnings(recipe: Recipe, subject: Subject) -> Iterator[str]:
+def _rate_warnings(recipe: Recipe, subject: Subject) -> Iterator[Flag]:
     """Say which rates the feature map is too small for, from the network's own graph."""
     if subject.network.rates is None:
         return
@@ -68,12 +74,14 @@ def _rate_warnings(recipe: Recipe, subject: Subject) -> Iterator[str]:
     ):
         crop = f"crops of {height}×{width} px"
         if mean <= _CENTER_TAP:
-            yield (
+            yield Flag(
+                "rate_too_large",
                 f"rate {rate} doesn't fit {crop}: its outer taps read only padding, which makes it a 1×1"
-                f" convolution{advice}"
+                f" convolution{advice}",
             )
         elif central <= _CENTER_TAP:
-            yield (
+            yield Flag(
+                "rate_large",
                 f"rate {rate} is large for {crop}: at the center its outer taps read only padding, and of all"
-                f" taps {1 - mean:.0%} do{advice}"
+                f" taps {1 - mean:.0%} do{advice}",
             )

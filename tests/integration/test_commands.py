@@ -72,7 +72,7 @@ def test_star_distance_keys(run, map_file):
     assert set(result) >= {
         "file", "pattern", "center", "center_to_center_px", "center_to_center_stderr_px", "systematic_px",
         "end_to_end_convention_px", "end_to_end_measured_px", "blob_fwhm_px", "rings", "arms", "score",
-        "predicted_center_to_center_px", "relative_error", "flags",
+        "predicted_center_to_center_px", "relative_error", "flags", "flag_codes",
     }  # fmt: skip
     assert set(result["center"]) == {"y_px", "x_px"}
 
@@ -82,7 +82,7 @@ def test_fit_gaussian_keys(run, map_file):
     assert result["model"] == "rotated"
     assert set(result) >= {
         "file", "x0_px", "y0_px", "sigma_x_px", "sigma_y_px", "theta_deg", "amplitude", "offset", "stderr",
-        "r_squared", "r_squared_smoothed", "study", "shift_from_projected_center", "flags",
+        "r_squared", "r_squared_smoothed", "study", "shift_from_projected_center", "flags", "flag_codes",
     }  # fmt: skip
     assert result["study"]["offset"] == 0
 
@@ -252,7 +252,7 @@ def test_predict(run):
     assert {
         "model", "size", "output_stride", "read_stride", "rates", "projected_center", "lattice",
         "center_to_center_px", "end_to_end_convention_px", "valid_tap_fraction", "theoretical_rf_px",
-        "theoretical_rf_without_global_px", "recommended_rate", "recommended_rates", "flags",
+        "theoretical_rf_without_global_px", "recommended_rate", "recommended_rates", "flags", "flag_codes",
     } <= set(found)  # fmt: skip
     assert (found["center_to_center_px"], found["rates"], found["read_stride"]) == (576, [12, 24, 36], 8)
     assert found["projected_center"] == {"y_px": 128, "x_px": 160}

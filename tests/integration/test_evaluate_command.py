@@ -24,7 +24,7 @@ def test_json_has_the_keys_that_scripts_rely_on(run, here):
     assert set(answer) >= {
         "out", "figure", "images", "images_skipped", "skipped", "miou", "miou_stderr", "pixel_accuracy",
         "mean_class_accuracy", "mean_precision", "mean_recall", "mean_f1", "mean_dice", "by_class", "trimap",
-        "inference", "network", "weights", "dataset", "device", "seconds", "flags",
+        "inference", "network", "weights", "dataset", "device", "seconds", "flags", "flag_codes",
     }  # fmt: skip
     assert [each["name"] for each in answer["by_class"]][:2] == ["disk", "ellipse"]
     assert set(answer["by_class"][0]) == {"name", "pixels", "iou", "recall", "precision", "f1", "dice"}

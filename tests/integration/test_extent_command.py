@@ -31,7 +31,7 @@ def test_extent_keys(run, maps):
             assert set(ratios[name]) == thresholds
     assert set(first) >= {
         "effective_diameter_px", "effective_diameter_stderr_px", "effective_diameter_above_background_px",
-        "side95_above_background_px", "background", "radial_profile", "images", "flags",
+        "side95_above_background_px", "background", "radial_profile", "images", "flags", "flag_codes",
     }  # fmt: skip
     assert first["images"]["count"] == 20
     assert 1 <= first["images"]["effective"] <= 20
@@ -58,7 +58,7 @@ def test_a_heavy_image_is_flagged(small_map):
     found = erfscope.measure_extent(small_map)
     share = small_map.summary()["largest_image_share"]
     assert found.images.largest_share == pytest.approx(share)
-    assert any("of the gradient mass" in flag for flag in found.flags) == (share > 0.1)
+    assert any("of the gradient mass" in flag.message for flag in found.flags) == (share > 0.1)
 
 
 def test_compare_keys(run, maps):

@@ -13,6 +13,7 @@ from simulated_maps import Blob, clipped_sums, star_variance
 
 from erfscope.records.convergence import Convergence, ErrorCheck
 from erfscope.records.erf_map import ErfMap
+from erfscope.records.flags import Flag
 from erfscope.records.unit import Unit
 from erfscope.workflows.map_report import write_report
 
@@ -69,6 +70,7 @@ def star():
         "end_to_end_convention_px": 176.0,
         "lattice": [[0.0, 0.0], [-24.0, 24.0]],
         "flags": ["taps fall outside"],
+        "flag_codes": ["taps_outside_map"],
     }
     provenance = {
         "prediction": prediction,
@@ -181,7 +183,8 @@ def test_it_tells_how_many_images_it_takes(both):
 def stopped_map(star, **changes):
     """A map that was checked at 8 images, and stopped at its 16."""
     checks = tuple(ErrorCheck(images, 0.2, 0.05, "star", 3, 16.0, 144.0, 2.0) for images in (8, 16))
-    record = Convergence(0.2, checks, True, ("mind the stopping",)).summary() | changes
+    flags = (Flag("stopped_by_error", "mind the stopping"),)
+    record = Convergence(0.2, checks, True, flags).summary() | changes
     return replace(star, provenance={**star.provenance, "convergence": record})
 
 
@@ -193,7 +196,8 @@ def test_recorded_checks_are_shown(run, here, star):
     assert found["checks"][0]["map_error"] == 0.2
     assert found["checks"][1]["map_error"] != 0.2  # measured anew
     assert (found["until"], found["converged"]) == (0.2, True)
-    assert "map: mind the stopping" in document["flags"]
+    place = document["flags"].index("map: mind the stopping")
+    assert document["flag_codes"][place] == "stopped_by_error"
     page = Page((here / "report.html").read_text())
     assert "mind the stopping" in page.text()
     assert "convergence.checks" not in page.text()  # the table of errors has them

@@ -12,7 +12,7 @@ SWEEP = (
 MAPS = ("--untrained", "--erf-size", "129", "--json")
 KEYS = {
     "base_rate", "rates", "output_stride", "predicted_center_to_center_px", "measured_center_to_center_px",
-    "measured_stderr_px", "relative_error", "miou", "miou_stderr", "checkpoint", "erf", "flags",
+    "measured_stderr_px", "relative_error", "miou", "miou_stderr", "checkpoint", "erf", "flags", "flag_codes",
 }  # fmt: skip
 
 

@@ -26,4 +26,4 @@ def test_a_linknet_takes_only_multiples_of_its_stride(torchvision):
     images = erfscope.open_dataset("synthetic-leaves", images=1, size=(70, 97))
     evaluation = erfscope.evaluate(network, images, workers=0)
     assert evaluation.inference["padded_to_multiples_of"] == 32
-    assert any("padded to multiples of 32 px" in flag for flag in evaluation.flags)
+    assert any("padded to multiples of 32 px" in flag.message for flag in evaluation.flags)

@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 from simulated_maps import clipped_sums
 
-from erfscope.measure.sample import make_sample
+from erfscope.measure.jackknife_means import jackknife_means
 from erfscope.measure.sampling_error import has_converged, map_error, next_check
 from erfscope.records.convergence import ErrorCheck
 
@@ -57,7 +57,7 @@ def run(pool, rng):
         drawn = masses[:, None, None] * pool[rng.integers(POOL, size=len(dealt))]
         np.add.at(sums, dealt, drawn)
         images, sizes = due, np.bincount(np.arange(due) % GROUPS)
-        error = map_error(make_sample(sums.sum(0), images, sums, sizes), FWHM)
+        error = map_error(jackknife_means(sums.sum(0), images, sums, sizes), FWHM)
         checks.append(ErrorCheck(images, error, None, "none", 0, FWHM))
         looks.append(Look(images, error, sums.sum(0) / images))
         stop = len(looks) - 1 if stop is None and has_converged(checks, UNTIL) else stop

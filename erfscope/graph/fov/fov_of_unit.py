@@ -10,6 +10,7 @@ from erfscope.graph.fov.atrous import AtrousHead, find_atrous_head
 from erfscope.graph.fov.lattice import Lattice, find_lattice, locate_unit
 from erfscope.graph.fov.places import place_cells
 from erfscope.graph.fov.receptive_field import local_receptive_field, receptive_field
+from erfscope.records.flags import Flag
 from erfscope.records.fov_prediction import FovPrediction
 from erfscope.records.unit import Unit
 from erfscope.theory import END_TO_END_MARGIN_PX, fit_rates
@@ -86,24 +87,27 @@ def _extent(mask: Mask) -> tuple[int, int] | None:
     return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
 
 
-def _flags(prediction: FovPrediction) -> tuple[str, ...]:
-    """Say in words what must be known to use the prediction."""
+def _flags(prediction: FovPrediction) -> tuple[Flag, ...]:
+    """Say what must be known to use the prediction."""
     flags = []
     read, deepest, rate = prediction.read_stride, prediction.output_stride, prediction.recommended_rate
     if read and deepest and rate is not None and round(deepest / read) > 1:
-        flags.append(
+        message = (
             f"the atrous convolutions read a map of stride {read:g}, not the network's deepest of "
             f"{deepest:g}, by which r* would be {rate * read / deepest:.2f}"
         )
+        flags.append(Flag("shallower_stride", message))
     if rate is not None and prediction.recommended_rates is None:
-        flags.append(f"no atrous rate is small enough for {min(prediction.size)} px: r* = {rate:.2f}")
+        message = f"no atrous rate is small enough for {min(prediction.size)} px: r* = {rate:.2f}"
+        flags.append(Flag("no_rate_small_enough", message))
     outside = [
         f"{rate}"
         for rate, fraction in zip(prediction.rates, prediction.valid_tap_fraction, strict=True)
         if fraction < 1
     ]
     if outside:
-        flags.append(f"taps of rate {', '.join(dict.fromkeys(outside))} fall outside the map at this size")
+        message = f"taps of rate {', '.join(dict.fromkeys(outside))} fall outside the map at this size"
+        flags.append(Flag("taps_outside_map", message))
     if prediction.rates and len(set(prediction.size)) > 1:
-        flags.append("the recommended rates are for the shorter side")
+        flags.append(Flag("rates_for_shorter_side", "the recommended rates are for the shorter side"))
     return tuple(flags)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from erfscope.measure.gaussian.surface import Gaussian
-from erfscope.measure.jackknife import delete_a_group_stderr, student_factor
+from erfscope.measure.replicate_groups import delete_a_group_stderr, student_factor
 from erfscope.records.arrays import FloatArray
 from erfscope.records.gaussian import Asymmetry
 
@@ -20,9 +20,9 @@ class _Difference(NamedTuple):
 
 
 def judge_asymmetry(
-    placed: Sequence[Gaussian], wide: Sequence[Gaussian], widths_model: str, shares: FloatArray, center: float
+    placed: Sequence[Gaussian], wide: Sequence[Gaussian], widths_shape: str, shares: FloatArray, center: float
 ) -> Asymmetry:
-    """Hold y0 against the projected center, and σx against σy.
+    """Compare y0 with the projected center, and σx with σy.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def judge_asymmetry(
         there are enough groups.
     wide
         The same of the fit that gives both sigmas, and
-    widths_model
-        its model, which may not be "symmetric".
+    widths_shape
+        its shape, which may not be "symmetric".
     shares
         (G,) each group's share of the images.
     center
@@ -51,7 +51,7 @@ def judge_asymmetry(
         difference_px=widths.value,
         difference_stderr_px=widths.stderr,
         difference_effect=widths_effect,
-        widths_model=widths_model,
+        widths_shape=widths_shape,
         verdict=f"{_shift_in_words(shift, shift_effect)}; {_widths_in_words(widths, widths_effect)}",
     )
 

@@ -4,10 +4,16 @@ import numpy as np
 
 from erfscope.measure.gaussian.asymmetry import judge_asymmetry
 from erfscope.measure.gaussian.quality import r_squared, r_squared_smoothed, residual
-from erfscope.measure.gaussian.shape_choice import Groups, Measured
+from erfscope.measure.gaussian.shape_choice import JackknifeFit
 from erfscope.measure.gaussian.surface import Gaussian
-from erfscope.measure.jackknife import MIN_GROUPS, delete_a_group_stderr, student_factor
+from erfscope.measure.replicate_groups import (
+    MIN_GROUPS,
+    ReplicateGroups,
+    delete_a_group_stderr,
+    student_factor,
+)
 from erfscope.records.arrays import FloatArray
+from erfscope.records.flags import Flag
 from erfscope.records.gaussian import GAUSSIAN_PARAMETERS, GaussianFit
 
 POOR_FIT = 0.5
@@ -20,9 +26,9 @@ def make_record(
     data: FloatArray,
     scale: float,
     center: tuple[float, float],
-    measured: Measured,
-    wide: Measured,
-    groups: Groups,
+    measured: JackknifeFit,
+    wide: JackknifeFit,
+    groups: ReplicateGroups,
 ) -> GaussianFit:
     """Give one fit its names, units, errors and flags.
 
@@ -43,9 +49,9 @@ def make_record(
     values = _by_name(_public(best, scale))
     by_fit, by_groups = _fit_errors(measured, scale), _group_errors(measured, groups, scale)
     stderr = by_fit if by_groups is None else by_groups
-    factor = NORMAL_FACTOR if by_groups is None else student_factor(len(groups.maps))
+    factor = NORMAL_FACTOR if by_groups is None else student_factor(len(groups.sums))
     return GaussianFit(
-        model=measured.protocol.model,
+        shape=measured.protocol.shape,
         x0_px=best.x0,
         y0_px=best.y0,
         sigma_x_px=best.sigma_x,
@@ -58,22 +64,22 @@ def make_record(
         stderr_fit=by_fit,
         stderr_replicates=by_groups,
         interval95={name: _interval(name, value, stderr[name], factor) for name, value in values.items()},
-        groups=len(groups.maps),
+        groups=len(groups.sums),
         r_squared=r_squared(data, left_over),
         r_squared_smoothed=smoothed,
         shift_from_projected_center=(best.y0 - center[0], best.x0 - center[1]),
-        asymmetry=judge_asymmetry(_all(measured), _all(wide), wide.protocol.model, groups.shares, center[0]),
+        asymmetry=judge_asymmetry(_all(measured), _all(wide), wide.protocol.shape, groups.shares, center[0]),
         bic={},
         flags=_flags(measured, data.shape, smoothed, groups),
     )
 
 
-def groups_wanted(groups: Groups) -> str:
+def groups_wanted(groups: ReplicateGroups) -> str:
     """Say what standard errors and a choice need, and what there is."""
-    return f"the map has {len(groups.maps)} filled replicate groups, and {MIN_GROUPS} are needed"
+    return f"the map has {len(groups.sums)} filled replicate groups, and {MIN_GROUPS} are needed"
 
 
-def _all(measured: Measured) -> list[Gaussian]:
+def _all(measured: JackknifeFit) -> list[Gaussian]:
     """Return the fit to the whole map, then those without each group, their axes named alike."""
     best = measured.fitted.gaussian
     return [best, *(fit.gaussian.turned_near(best.theta) for fit in measured.left_out)]
@@ -88,14 +94,16 @@ def _by_name(values: FloatArray) -> dict[str, float]:
     return dict(zip(GAUSSIAN_PARAMETERS, values.tolist(), strict=True))
 
 
-def _fit_errors(measured: Measured, scale: float) -> dict[str, float | None]:
+def _fit_errors(measured: JackknifeFit, scale: float) -> dict[str, float | None]:
     """Return the least-squares fit's own standard errors."""
     units = _by_name(np.array([1, 1, 1, 1, np.degrees(1), scale, scale]))
     errors = zip(units.items(), measured.fitted.stderr, strict=True)
     return {name: None if error is None else error * unit for (name, unit), error in errors}
 
 
-def _group_errors(measured: Measured, groups: Groups, scale: float) -> dict[str, float | None] | None:
+def _group_errors(
+    measured: JackknifeFit, groups: ReplicateGroups, scale: float
+) -> dict[str, float | None] | None:
     """Return standard errors from the sampling of images; None with too few groups."""
     if not groups.enough:
         return None
@@ -119,17 +127,25 @@ def _interval(name: str, value: float, stderr: float | None, factor: float) -> t
     return value - factor * stderr, value + factor * stderr
 
 
-def _flags(measured: Measured, shape: tuple[int, ...], smoothed: float, groups: Groups) -> tuple[str, ...]:
-    height, width = shape
+def _flags(
+    measured: JackknifeFit, map_size: tuple[int, ...], smoothed: float, groups: ReplicateGroups
+) -> tuple[Flag, ...]:
+    height, width = map_size
     best, lost = measured.fitted.gaussian, sum(not fit.converged for fit in measured.left_out)
-    checks = {
-        "the fit did not converge": not measured.fitted.converged,
-        "the center lies outside the map": not (0 <= best.y0 < height and 0 <= best.x0 < width),
-        f"a sigma is below {SPIKE} px: single pixels stand out": min(best.sigma_x, best.sigma_y) < SPIKE,
-        "a sigma exceeds the map": best.sigma_x > width or best.sigma_y > height,
-        f"poor fit: R² of the smoothed map below {POOR_FIT}": smoothed < POOR_FIT,
-        f"{lost} of the fits without a group of images did not converge: errors in doubt": lost > 0,
+    outside = not (0 <= best.y0 < height and 0 <= best.x0 < width)
+    narrow = min(best.sigma_x, best.sigma_y) < SPIKE
+    lost_errors = f"{lost} of the fits without a group of images did not converge: errors in doubt"
+    no_errors = (
         f"replicate errors not available: {groups_wanted(groups)}; the errors are the fit's own, too small "
-        "where neighboring pixels are correlated": not groups.enough,
-    }
-    return tuple(text for text, raised in checks.items() if raised)
+        "where neighboring pixels are correlated"
+    )
+    checks = (
+        (not measured.fitted.converged, "fit_not_converged", "the fit did not converge"),
+        (outside, "center_outside_map", "the center lies outside the map"),
+        (narrow, "narrow_sigma", f"a sigma is below {SPIKE} px: single pixels stand out"),
+        (best.sigma_x > width or best.sigma_y > height, "wide_sigma", "a sigma exceeds the map"),
+        (smoothed < POOR_FIT, "poor_fit", f"poor fit: R² of the smoothed map below {POOR_FIT}"),
+        (lost > 0, "replicate_fits_not_converged", lost_errors),
+        (not groups.enough, "few_groups", no_errors),
+    )
+    return tuple(Flag(code, message) for raised, code, message in checks if raised)

@@ -8,22 +8,25 @@ from numpy.typing import NDArray
 
 from erfscope.errors import MapError
 from erfscope.measure.gaussian.fit_record import groups_wanted, make_record
-from erfscope.measure.gaussian.fit_shapes import fit_models
+from erfscope.measure.gaussian.fit_shapes import fit_shapes
 from erfscope.measure.gaussian.quality import information_criterion, residual
-from erfscope.measure.gaussian.shape_choice import Groups, Measured, choose, filled_groups
+from erfscope.measure.gaussian.shape_choice import JackknifeFit, choose
 from erfscope.measure.gaussian.surface import Gaussian
+from erfscope.measure.replicate_groups import ReplicateGroups, filled_groups
 from erfscope.records.arrays import FloatArray
-from erfscope.records.gaussian import GAUSSIAN_MODELS, GaussianFit, Prediction
+from erfscope.records.choices import GAUSSIAN_SHAPES
+from erfscope.records.flags import Flag
+from erfscope.records.gaussian import GaussianFit, Prediction
 
 MIN_PIXELS = 16
 
-_TWO_SIGMAS = "axis-aligned"  # the model that tells the sigmas apart where the chosen one has a single one
+_TWO_SIGMAS = "axis-aligned"  # the shape that tells the sigmas apart where the chosen one has a single one
 
 
 def fit_gaussian(
     erf: FloatArray,
     center: tuple[float, float],
-    model: str = "auto",
+    shape: str = "auto",
     replicates: NDArray[np.floating] | None = None,
     *,
     with_offset: bool = True,
@@ -37,14 +40,14 @@ def fit_gaussian(
         (H, W) map, axes (y, x), of any scale.
     center
         (y, x) in px of the unit's projected center, to which shift and asymmetry refer.
-    model
+    shape
         "symmetric" (σx = σy), "axis-aligned" (θ = 0), "rotated", or "auto": the smallest that no larger
         one beats, by more than a standard error, at predicting the image groups that it wasn't fitted to.
     replicates
         (G, H, W) partial sums over disjoint image groups. With 8 filled ones or more come standard errors
-        (delete-a-group jackknife) and the choice of the model; otherwise "auto" is axis-aligned.
+        (delete-a-group jackknife) and the choice of the shape; otherwise "auto" is axis-aligned.
     with_offset
-        Is the offset free, or zero?
+        Whether the offset is free; else it is zero.
     images_per_group
         (G,) how many images each group holds; equally many unless given.
 
@@ -57,19 +60,19 @@ def fit_gaussian(
     Raises
     ------
     MapError
-        An unknown model, a map of fewer than 16 px, values that aren't finite, or replicates that don't
+        An unknown shape, a map of fewer than 16 px, values that aren't finite, or replicates that don't
         belong to the map.
     """
-    _check(erf, model, replicates, images_per_group)
+    _check(erf, shape, replicates, images_per_group)
     scale = float(np.abs(erf).max()) or 1.0  # so that the fit sees numbers near one, whatever the map's
     data = erf / scale
     groups = filled_groups(replicates, images_per_group)
-    wanted = GAUSSIAN_MODELS if model == "auto" else (model,)
-    beside = [_TWO_SIGMAS] if model == "symmetric" else []
-    measured = fit_models(data, (*wanted, *beside), groups, with_offset=with_offset)
-    chosen, predictions, doubts = _choose(model, measured, groups)
-    wide = measured[_TWO_SIGMAS] if chosen.protocol.model == "symmetric" else chosen
-    by_study = fit_models(data, [_TWO_SIGMAS], groups, with_offset=False)[_TWO_SIGMAS]
+    wanted = GAUSSIAN_SHAPES if shape == "auto" else (shape,)
+    beside = [_TWO_SIGMAS] if shape == "symmetric" else []
+    measured = fit_shapes(data, (*wanted, *beside), groups, with_offset=with_offset)
+    chosen, predictions, doubts = _choose(shape, measured, groups)
+    wide = measured[_TWO_SIGMAS] if chosen.protocol.shape == "symmetric" else chosen
+    by_study = fit_shapes(data, [_TWO_SIGMAS], groups, with_offset=False)[_TWO_SIGMAS]
     fit = make_record(data, scale, center, chosen, wide, groups)
     study = make_record(data, scale, center, by_study, by_study, groups)
     bic = {name: information_criterion(data, measured[name]) for name in wanted}
@@ -84,10 +87,10 @@ def gaussian_residual(erf: FloatArray, fit: GaussianFit) -> FloatArray:
 
 
 def _check(
-    erf: FloatArray, model: str, replicates: NDArray[np.floating] | None, images: Sequence[int] | None
+    erf: FloatArray, shape: str, replicates: NDArray[np.floating] | None, images: Sequence[int] | None
 ) -> None:
-    if model not in (*GAUSSIAN_MODELS, "auto"):
-        raise MapError(f"no Gaussian is called {model!r}; expected auto, {', '.join(GAUSSIAN_MODELS)}")
+    if shape not in (*GAUSSIAN_SHAPES, "auto"):
+        raise MapError(f"no Gaussian is called {shape!r}; expected auto, {', '.join(GAUSSIAN_SHAPES)}")
     if erf.size < MIN_PIXELS:
         raise MapError(f"{erf.shape[0]}×{erf.shape[1]} px are too few for a Gaussian; measure a larger map")
     if not np.isfinite(erf).all():
@@ -99,12 +102,12 @@ def _check(
 
 
 def _choose(
-    model: str, measured: Mapping[str, Measured], groups: Groups
-) -> tuple[Measured, Mapping[str, Prediction], tuple[str, ...]]:
+    shape: str, measured: Mapping[str, JackknifeFit], groups: ReplicateGroups
+) -> tuple[JackknifeFit, Mapping[str, Prediction], tuple[Flag, ...]]:
     """Return the fit to report, the predictions that chose it, and what to doubt about the choice."""
-    if model != "auto":
-        return measured[model], {}, ()
+    if shape != "auto":
+        return measured[shape], {}, ()
     if not groups.enough:
-        doubt = f"model not chosen but taken to be axis-aligned: {groups_wanted(groups)}"
-        return measured[_TWO_SIGMAS], {}, (doubt,)
-    return *choose([measured[name] for name in GAUSSIAN_MODELS]), ()
+        message = f"shape not chosen but taken to be axis-aligned: {groups_wanted(groups)}"
+        return measured[_TWO_SIGMAS], {}, (Flag("shape_not_chosen", message),)
+    return *choose([measured[name] for name in GAUSSIAN_SHAPES]), ()

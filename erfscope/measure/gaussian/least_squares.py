@@ -19,15 +19,15 @@ MAX_ROUNDS = 5  # in which bins and Gaussian come to suit each other
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is fitted: a model by its name, with a free offset or with none."""
+    """What is fitted: a shape of `GAUSSIAN_SHAPES`, with a free offset or with none."""
 
-    model: str
+    shape: str
     with_offset: bool
 
     @property
     def parameters(self) -> int:
         """How many parameters are free."""
-        return FREE[self.model] + self.with_offset
+        return FREE[self.shape] + self.with_offset
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Fitter:
         self.template = lmfit.Parameters()  # made once, for it costs as much as a short fit
         for name, (low, high) in _limits(bins.shape).items():
             self.template.add(name, 1.0, min=low, max=high)
-        self.template["theta"].set(vary=protocol.model == "rotated")
+        self.template["theta"].set(vary=protocol.shape == "rotated")
         self.template["offset"].set(vary=protocol.with_offset)
-        if protocol.model == "symmetric":
+        if protocol.shape == "symmetric":
             self.template["sigma_y"].set(expr="sigma_x")
 
     def fit(self, means: FloatArray, start: Gaussian) -> Fitted:
@@ -80,7 +80,7 @@ class Fitter:
 
     def _parameters(self, start: Gaussian) -> lmfit.Parameters:
         fixed = start._replace(
-            theta=start.theta if self.protocol.model == "rotated" else 0.0,
+            theta=start.theta if self.protocol.shape == "rotated" else 0.0,
             offset=start.offset if self.protocol.with_offset else 0.0,
             amplitude=max(start.amplitude, 1e-3),  # at its bound it would have no derivative
         )
@@ -98,7 +98,7 @@ class Fitter:
         """(free parameters, bins), in lmfit's order; lmfit itself scales those that have bounds."""
         gaussian = Gaussian(**parameters.valuesdict())
         columns = derivatives(gaussian, self.bins.y, self.bins.x, self.bins.broadening) * self.weights
-        if self.protocol.model == "symmetric":
+        if self.protocol.shape == "symmetric":
             columns[2] += columns[3]  # σy follows σx
         free = [place for place, name in enumerate(Gaussian._fields) if parameters[name].vary]
         return columns[free].reshape(len(free), -1)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from erfscope.measure.gaussian.bins import even_bins
-from erfscope.measure.gaussian.shape_choice import Measured
+from erfscope.measure.gaussian.shape_choice import JackknifeFit
 from erfscope.measure.gaussian.surface import Gaussian, surface
 from erfscope.records.arrays import FloatArray
 
@@ -37,7 +37,7 @@ def r_squared_smoothed(data: FloatArray, left_over: FloatArray) -> float:
     return r_squared(*(ndimage.gaussian_filter(means, width, mode="nearest") for means in blocks))
 
 
-def information_criterion(data: FloatArray, measured: Measured) -> float | None:
+def information_criterion(data: FloatArray, measured: JackknifeFit) -> float | None:
     """Bayesian information criterion, up to a constant of the map; None for a perfect fit."""
     squares = float((residual(data, measured.fitted.gaussian) ** 2).sum())
     if squares <= 0:

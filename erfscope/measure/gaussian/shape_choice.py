@@ -1,34 +1,20 @@
-"""Which Gaussian a map deserves, and how its numbers change without each group of images."""
+"""Choice among fitted shapes, by how well each predicts the groups of images left out of its fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from erfscope.measure.gaussian.bins import Bins
 from erfscope.measure.gaussian.least_squares import Fitted, Fitter, Protocol
 from erfscope.measure.gaussian.surface import Gaussian, surface
-from erfscope.measure.jackknife import MIN_GROUPS
+from erfscope.measure.replicate_groups import sums_without_each
 from erfscope.records.arrays import FloatArray
 from erfscope.records.gaussian import Prediction
 
 
 @dataclass(frozen=True)
-class Groups:
-    """The filled groups of images: their (H, W) partial sums, and each one's share of the images."""
-
-    maps: tuple[NDArray[np.floating], ...]
-    shares: FloatArray
-
-    @property
-    def enough(self) -> bool:
-        """Say whether standard errors and a choice are possible."""
-        return len(self.maps) >= MIN_GROUPS
-
-
-@dataclass(frozen=True)
-class Measured:
+class JackknifeFit:
     """A protocol's fit to the whole map, and to the map without each group of images.
 
     `errors` is (G,): the share of each group's sum of squares that the fit to the others leaves over.
@@ -40,27 +26,17 @@ class Measured:
     errors: FloatArray
 
 
-def filled_groups(replicates: NDArray[np.floating] | None, images: Sequence[int] | None) -> Groups:
-    """Return the groups that aren't all zero; those of unknown size count as equal."""
-    if replicates is None:
-        return Groups((), np.empty(0))
-    filled = [place for place, group in enumerate(replicates) if group.any()]
-    sizes = np.array([images[place] if images is not None else 1 for place in filled], np.float64)
-    sizes = np.maximum(sizes, 1.0)  # a group that isn't zero holds an image, whatever was counted
-    return Groups(tuple(replicates[place] for place in filled), sizes / sizes.sum())
-
-
 def measure_left_out(
     fitter: Fitter, fine: Fitted, whole: FloatArray, parts: FloatArray, shares: FloatArray
-) -> Measured:
+) -> JackknifeFit:
     """Fit again without each group, and see how well that predicts the group.
 
     Parameters
     ----------
     fitter
-        What fits the model over coarse bins.
+        Fits the shape over coarse bins.
     fine
-        The model's fit to the whole map over fine bins, from which the fits without a group keep the
+        The shape's fit to the whole map over fine bins, from which the fits without a group keep the
         distance that they have from the whole map's fit over coarse bins.
     whole
         (rows, columns) means of the whole map over the fitter's bins.
@@ -72,33 +48,33 @@ def measure_left_out(
     coarse = fitter.fit(whole, fine.gaussian)
     fitted = replace(fine, stderr=coarse.stderr)  # which hold more of what correlates between pixels
     if not len(parts):
-        return Measured(fitter.protocol, fitted, (), np.empty(0))
+        return JackknifeFit(fitter.protocol, fitted, (), np.empty(0))
     total = parts.sum(0)
     pixels = fitter.bins.pixels
-    # The map may be a mean where the groups are sums.
+    # The map may be a mean although the groups are sums.
     unit = (pixels * whole).sum() / (float((pixels * total).sum()) or 1.0)
     fits = [
-        fitter.fit((total - part) * unit / (1 - share), coarse.gaussian)
-        for part, share in zip(parts, shares, strict=True)
+        fitter.fit(others * unit / (1 - share), coarse.gaussian)
+        for others, share in zip(sums_without_each(parts), shares, strict=True)
     ]
     errors = [_prediction_error(fitter.bins, fit, part) for fit, part in zip(fits, parts, strict=True)]
     left_out = tuple(_moved(fit, coarse.gaussian, fine.gaussian) for fit in fits)
-    return Measured(fitter.protocol, fitted, left_out, np.array(errors))
+    return JackknifeFit(fitter.protocol, fitted, left_out, np.array(errors))
 
 
-def choose(measured: Sequence[Measured]) -> tuple[Measured, dict[str, Prediction]]:
-    """Return the smallest model that no larger one beats at predicting groups of images it hasn't seen.
+def choose(measured: Sequence[JackknifeFit]) -> tuple[JackknifeFit, dict[str, Prediction]]:
+    """Return the smallest shape that no larger one beats at predicting groups of images it hasn't seen.
 
-    A larger model is taken if the mean of the paired differences of the squared errors exceeds their
-    standard error. `measured` goes from the smallest model to the largest.
+    A larger shape is taken if the mean of the paired differences of the squared errors exceeds their
+    standard error. `measured` goes from the smallest shape to the largest.
     """
     best = measured[0]
-    predictions = {best.protocol.model: Prediction(float(best.errors.mean()))}
+    predictions = {best.protocol.shape: Prediction(float(best.errors.mean()))}
     for larger in measured[1:]:
         gains = best.errors - larger.errors
         gain, stderr = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
-        against = best.protocol.model
-        predictions[larger.protocol.model] = Prediction(float(larger.errors.mean()), against, gain, stderr)
+        against = best.protocol.shape
+        predictions[larger.protocol.shape] = Prediction(float(larger.errors.mean()), against, gain, stderr)
         if gain > stderr:
             best = larger
     return best, predictions

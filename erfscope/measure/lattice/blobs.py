@@ -1,31 +1,31 @@
-"""What a fitted lattice says of single blobs: where each one stands, and how much of the map it holds."""
+"""Single blobs of a fitted lattice: where each one stands, and how much of the map it holds."""
 
 import numpy as np
 
 from erfscope.measure.lattice.cells import Cells
-from erfscope.measure.lattice.lattice_fit import LatticeFit, LatticeFitter
+from erfscope.measure.lattice.lattice_fit import PRIOR_WEIGHT, LatticeFit
 from erfscope.records.arrays import FloatArray
 
-PLACE_SPREAD = 0.25  # σ: how far a blob is believed to stray from the lattice, where the data leave it open
-BELIEF = 0.13  # as in the fit
+PLACE_SPREAD = 0.25  # σ: how far a blob may stray from the lattice, the prior where the data leave it open
 
 
-def blob_places(fitter: LatticeFitter, fit: LatticeFit) -> FloatArray:
-    """Locate each blob for itself, its neighbors accounted for.
+def blob_places(fit: LatticeFit) -> FloatArray:
+    """Locate each blob by itself, its neighbors accounted for.
 
     Returns
     -------
     (blobs, 2)
         (y, x) in px of the image.
     """
+    fitter = fit.fitter
     shapes, rows, columns = fitter.model.blob_slopes(fit.parameters)
     slopes = np.concatenate([rows * fit.heights[:, None, None], columns * fit.heights[:, None, None], shapes])
     slopes = (slopes * fitter.weight).reshape(len(slopes), -1)
     misfit = ((fitter.values - fitter.model(fit.parameters)) * fitter.weight).ravel()
     count = len(fit.heights)
-    belief = np.full(len(slopes), BELIEF / np.sqrt(misfit.size) / (PLACE_SPREAD * fit.sigma))
-    belief[2 * count :] = 0.0
-    normal = slopes @ slopes.T + np.diag(belief**2)
+    prior = np.full(len(slopes), PRIOR_WEIGHT / np.sqrt(misfit.size) / (PLACE_SPREAD * fit.sigma))
+    prior[2 * count :] = 0.0
+    normal = slopes @ slopes.T + np.diag(prior**2)
     normal[np.diag_indices_from(normal)] *= 1 + 1e-9
     steps = np.linalg.solve(normal, slopes @ misfit)
     limit = fit.sigma
@@ -43,28 +43,27 @@ def lattice_places(fit: LatticeFit) -> FloatArray:
     return places
 
 
-def ring_mass_shares(
-    fitter: LatticeFitter, fit: LatticeFit, masses: Cells, total: float
-) -> tuple[float, FloatArray]:
-    """Tell which share of the map's sum the center and each ring hold.
+def ring_mass_shares(fit: LatticeFit, masses: Cells, total: float) -> tuple[float, FloatArray]:
+    """Return the share of the map's sum that the center and each ring hold.
 
     Where contributions overlap, a cell's E is dealt out in proportion to their parts of E².
 
     Parameters
     ----------
     masses
-        Means of E over the fitter's cells.
+        Means of E over the cells of the fit's region.
     total
         Sum of E over the map.
 
     Returns
     -------
     center, rings
-        Shares of the total; what remains is the background's.
+        Shares of the total; the background has the rest.
     """
-    shapes, _, _ = fitter.model.blob_slopes(fit.parameters)
+    model = fit.fitter.model
+    shapes, _, _ = model.blob_slopes(fit.parameters)
     parts = shapes * fit.heights[:, None, None]
-    whole = np.maximum(fitter.model(fit.parameters), 1e-12)
+    whole = np.maximum(model(fit.parameters), 1e-12)
     held = (parts / whole * masses.values).sum((1, 2)) * masses.step**2 / total
     ring = fit.places.ring
     shares = np.array([held[ring == number].sum() for number in range(len(fit.distances) + 1)])

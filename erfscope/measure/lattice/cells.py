@@ -8,6 +8,9 @@ from scipy import ndimage
 
 from erfscope.records.arrays import FloatArray
 
+#: A cell's misfit is weighted by its value to the minus this: 0.5 hears the peaks only, 1 the tails as well.
+WEIGHT_POWER = 0.75
+
 
 @dataclass(frozen=True)
 class Cells:

@@ -5,21 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from erfscope.measure.lattice.cells import cut_cells, reach
-from erfscope.measure.lattice.lattice_model import Crossings, LatticeModel, Layout, crossings
+from erfscope.measure.lattice.cells import WEIGHT_POWER, cut_cells, reach
+from erfscope.measure.lattice.lattice_model import Crossings, LatticeModel, ParameterLayout, crossings
 from erfscope.measure.lattice.nonnegative import non_negative
 from erfscope.records.arrays import FloatArray
 
 CELLS_PER_SIGMA = 2.5
 MAX_COUNT = 60  # cells from the center to the side of the square
 MARGIN = 3.0  # σ beyond the outermost ring
-WEIGHT_POWER = 0.75  # as in the search
 SMOOTHING = 0.6  # of σ, for the weights only
-# What is believed beforehand, of the little that the data may leave open: a ring's blobs are alike to
-# 30 %, and borders absorb four tenths, as they do in untrained ResNets and MobileNets.
+# Priors for the little that the data may leave open: a ring's blobs are alike to 30 %, and borders absorb
+# four tenths, as they do in untrained ResNets and MobileNets.
 HEIGHT_SPREAD = 0.3
-WALL, WALL_SPREAD = 0.4, 0.2
-BELIEF = 0.13  # weight of these beliefs against the root of the summed squares of all cells
+BORDER_ABSORPTION, BORDER_ABSORPTION_SPREAD = 0.4, 0.2
+PRIOR_WEIGHT = 0.13  # against the root of the summed squares of all cells
 MAX_STEPS = 40
 TOLERANCE = 1e-5
 REPLICATE_STEPS = 3
@@ -30,14 +29,16 @@ FIRST_DAMPING, LAST_DAMPING = 1e-3, 1e6
 class LatticeFit:
     """A fitted lattice. Lengths in px, heights of E² relative to its highest cell.
 
-    `center` is (y, x) in the image, `parameters` the model's vector, `misfit` the weighted squares of what is
-    left after smoothing, which the noise of single cells doesn't hide.
+    `fitter` made the fit, in the cells of its region. `center` is (y, x) in the image, `parameters` the
+    model's vector, `misfit` the weighted sum of squares of what is left after smoothing, which the noise of
+    single cells doesn't hide.
     """
 
+    fitter: "LatticeFitter"
     center: tuple[float, float]
     distances: FloatArray
     sigma: float
-    wall: float
+    border_absorption: float
     places: Crossings
     heights: FloatArray
     background: FloatArray
@@ -46,11 +47,11 @@ class LatticeFit:
 
 
 class Region:
-    """E² in cells about a center, with the weight of each: what several lattices are fitted to.
+    """E² in cells about a center, with the weight of each: lattices are fitted to it.
 
     Parameters
     ----------
-    squares
+    erf_squared
         (H, W): E², of any scale.
     center
         (y, x) in px, about which a lattice is sought.
@@ -61,12 +62,14 @@ class Region:
     """
 
     def __init__(
-        self, squares: FloatArray, center: tuple[float, float], outermost: float, sigma: float
+        self, erf_squared: FloatArray, center: tuple[float, float], outermost: float, sigma: float
     ) -> None:
-        half = min(reach(squares.shape, center), outermost + MARGIN * sigma)
+        half = min(reach(erf_squared.shape, center), outermost + MARGIN * sigma)
         wanted = int(np.clip(np.ceil(half * CELLS_PER_SIGMA / sigma), 16, MAX_COUNT))
-        self.cells = cut_cells(squares, center, half, min(wanted, int(np.ceil(half))))  # of at least a pixel
-        self.center, self.size, self.sigma = center, squares.shape, sigma
+        self.cells = cut_cells(
+            erf_squared, center, half, min(wanted, int(np.ceil(half)))
+        )  # of at least a pixel
+        self.center, self.size, self.sigma = center, erf_squared.shape, sigma
         self.smoothing = self.cells.smoothing(SMOOTHING * sigma)
         self.scale = float(self.smooth(self.cells.values).max())
         self.values = self.cells.values / self.scale
@@ -113,19 +116,19 @@ class LatticeFitter:
         self.model = LatticeModel(
             region.cells, self.places, len(distances), (top_bottom, left_right), region.sigma
         )
-        self._belief = BELIEF / np.sqrt(self.values.size)
+        self._prior_weight = PRIOR_WEIGHT / np.sqrt(self.values.size)
 
     def fit(self) -> LatticeFit:
         """Fit, from a guess of all heights by non-negative least squares."""
         return self._descend(self._guess(), self.values, self.weight, MAX_STEPS)
 
-    def stopped(self, fitted: LatticeFit) -> bool:
-        """Tell whether a ring came as far from its start as it may: it may lie farther still."""
-        gone = np.abs(fitted.distances - self.start)
-        return bool((gone > 0.99 * self.sigma).any())
+    def is_at_bound(self, fitted: LatticeFit) -> bool:
+        """Tell whether a ring moved as far from its start as it may: it may lie farther still."""
+        moved = np.abs(fitted.distances - self.start)
+        return bool((moved > 0.99 * self.sigma).any())
 
-    def again(self, fitted: LatticeFit, values: FloatArray) -> LatticeFit:
-        """Fit other values of the same cells, nearly equal to the first ones: a replicate's.
+    def refit(self, fitted: LatticeFit, values: FloatArray) -> LatticeFit:
+        """Fit nearly equal values of the same cells, as those without a group of images are.
 
         Parameters
         ----------
@@ -141,22 +144,22 @@ class LatticeFitter:
         take five times as long.
         """
         low, high = self._bounds()
-        beliefs, wanted = self._beliefs(start)
+        priors, wanted = self._priors(start)
         now = np.clip(start, low, high)
         misfit = self._misfit(now, values, weight)
-        cost = float((misfit**2).sum() + ((wanted - beliefs @ now) ** 2).sum())
+        cost = float((misfit**2).sum() + ((wanted - priors @ now) ** 2).sum())
         damping = FIRST_DAMPING
         for _ in range(steps):
             slopes = (self.model.jacobian(now) * weight).reshape(len(now), -1)
-            normal = slopes @ slopes.T + beliefs.T @ beliefs
-            pull = slopes @ misfit + beliefs.T @ (wanted - beliefs @ now)
+            normal = slopes @ slopes.T + priors.T @ priors
+            pull = slopes @ misfit + priors.T @ (wanted - priors @ now)
             free = ~((now <= low) & (pull < 0) | (now >= high) & (pull > 0))
             before = cost
             while damping < LAST_DAMPING:
                 step = _damped(normal, pull, free, damping)
                 there = np.clip(now + step, low, high)
                 left = self._misfit(there, values, weight)
-                there_cost = float((left**2).sum() + ((wanted - beliefs @ there) ** 2).sum())
+                there_cost = float((left**2).sum() + ((wanted - priors @ there) ** 2).sum())
                 if there_cost < cost:
                     now, misfit, cost, damping = there, left, there_cost, max(damping / 5, 1e-9)
                     break
@@ -171,7 +174,7 @@ class LatticeFitter:
 
     def heights_at(self, fitted: LatticeFit) -> FloatArray:
         """Return (blobs,) heights, each for itself, with the lines, σ and κ of a fit of another pattern."""
-        at, known = self.model.layout, Layout(len(fitted.distances), len(fitted.heights))
+        at, known = self.model.layout, ParameterLayout(len(fitted.distances), len(fitted.heights))
         parameters = np.zeros(at.total)
         parameters[: at.heights.start] = fitted.parameters[: known.heights.start]
         shapes = self.model.jacobian(parameters)
@@ -184,10 +187,11 @@ class LatticeFitter:
         left = self.region.smooth(values - self.model(parameters)) * weight
         y, x = (float(base + off) for base, off in zip(self.center, parameters[:2], strict=True))
         return LatticeFit(
+            fitter=self,
             center=(y, x),
             distances=parameters[at.distances],
             sigma=float(np.exp(parameters[at.sigma])),
-            wall=float(parameters[at.wall]),
+            border_absorption=float(parameters[at.border_absorption]),
             places=self.places,
             heights=parameters[at.heights],
             background=parameters[at.background],
@@ -198,7 +202,11 @@ class LatticeFitter:
     def _guess(self) -> FloatArray:
         at = self.model.layout
         guess = np.zeros(at.total)
-        guess[at.distances], guess[at.sigma], guess[at.wall] = self.start, np.log(self.sigma), WALL
+        guess[at.distances], guess[at.sigma], guess[at.border_absorption] = (
+            self.start,
+            np.log(self.sigma),
+            BORDER_ABSORPTION,
+        )
         shapes = self.model.jacobian(guess)
         rings = np.unique(self.places.ring)
         by_shape = [shapes[at.heights][self.places.ring == ring].sum(0) for ring in rings]
@@ -216,11 +224,11 @@ class LatticeFitter:
         low[at.distances] = np.maximum(self.start - self.sigma, 0.5 * self.sigma)
         high[at.distances] = self.start + self.sigma
         low[at.sigma], high[at.sigma] = np.log(self.sigma / 4), np.log(self.sigma * 3)
-        low[at.wall], high[at.wall] = -0.2, 1.0
+        low[at.border_absorption], high[at.border_absorption] = -0.2, 1.0
         low[at.heights.start :] = 0.0
         return low, high
 
-    def _beliefs(self, guess: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _priors(self, guess: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Rows and right sides: blobs near their ring's mean, κ near what borders usually do."""
         at, ring = self.model.layout, self.places.ring
         same = ring[:, None] == ring
@@ -228,10 +236,10 @@ class LatticeFitter:
         ring_heights = np.maximum(means @ guess[at.heights], 1e-6)
         rows = np.zeros((len(ring) + 1, at.total))
         rows[:-1, at.heights] = (np.eye(len(ring)) - means) / ring_heights[:, None] / HEIGHT_SPREAD
-        rows[-1, at.wall] = 1 / WALL_SPREAD
+        rows[-1, at.border_absorption] = 1 / BORDER_ABSORPTION_SPREAD
         wanted = np.zeros(len(rows))
-        wanted[-1] = WALL / WALL_SPREAD
-        return rows * self._belief, wanted * self._belief
+        wanted[-1] = BORDER_ABSORPTION / BORDER_ABSORPTION_SPREAD
+        return rows * self._prior_weight, wanted * self._prior_weight
 
 
 def _damped(normal: FloatArray, pull: FloatArray, free: NDArray[np.bool_], damping: float) -> FloatArray:

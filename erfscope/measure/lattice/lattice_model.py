@@ -1,9 +1,9 @@
 """A lattice of equal blobs in E²: what it looks like in cells, and its derivatives.
 
 Blobs stand on the crossings of the lines 0, ±d₁, ±d₂, … of both axes. Each is a Gaussian. The image's
-border takes part of it away: zero padding absorbs what a network's paths carry across, as a wall
-absorbs a diffusing gas, so that a mirrored blob beyond the border is subtracted (method of images), with
-a strength κ that is fitted: 0 is no effect, 1 a wall that absorbs all.
+border takes part of it away: zero padding absorbs what a network's paths carry across, as a wall absorbs
+a diffusing gas. So a blob mirrored at the border is subtracted (method of images), with a strength κ
+that is fitted, the border's absorption: 0 is no effect, 1 absorbs all.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ BACKGROUND_WIDTHS = (1.6, 2.5, 5.0, 10.0)
 
 @dataclass(frozen=True)
 class Crossings:
-    """Which crossings of the lines carry a blob.
+    """The crossings of lines that carry a blob.
 
     `row` and `column` count lines from −n to n; `ring` is the larger of their magnitudes.
     """
@@ -40,7 +40,7 @@ class Crossings:
 def crossings(
     distances: FloatArray, pattern: str, center: tuple[float, float], size: tuple[int, ...]
 ) -> Crossings:
-    """Return those crossings of a "star" or "grid" that are centered in the image.
+    """Return the crossings of a "star" or "grid" that are centered in the image.
 
     A tap beyond the border reads padding: there is no blob, not even its tail.
     """
@@ -59,8 +59,8 @@ def crossings(
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where a parameter stands in the vector of all.
+class ParameterLayout:
+    """Where each parameter stands in the vector of all.
 
     Center (y, x) in px from the cells' center; distances of the lines; logarithm of σ; κ; a height for each
     blob; the background's heights.
@@ -75,7 +75,7 @@ class Layout:
         return 2 + self.lines
 
     @property
-    def wall(self) -> int:
+    def border_absorption(self) -> int:
         """Index of κ."""
         return 3 + self.lines
 
@@ -126,7 +126,7 @@ class LatticeModel:
         scale: float,
     ) -> None:
         self.cells, self.places, self.borders = cells, places, borders
-        self.layout = Layout(lines, len(places))
+        self.layout = ParameterLayout(lines, len(places))
         self._floor = [np.ones((len(cells.y), len(cells.x)))]
         self._floor += [
             np.outer(*(np.exp(-0.5 * (axis / (width * scale)) ** 2) for axis in (cells.y, cells.x)))
@@ -153,7 +153,7 @@ class LatticeModel:
             result[2 + line] = dy[[high, low]].T @ (right[[high, low]] * [[1], [-1]])
             result[2 + line] += left[:, [high, low]] @ (dx[[high, low]] * [[1], [-1]])
         result[at.sigma] = (sy.T @ right + left @ sx) * np.exp(parameters[at.sigma])
-        result[at.wall] = wy.T @ right + left @ wx
+        result[at.border_absorption] = wy.T @ right + left @ wx
         rows, columns = self.places.row + lines, self.places.column + lines
         result[at.heights] = y[rows][:, :, None] * x[columns][:, None]
         result[at.background] = self._floor
@@ -177,16 +177,21 @@ class LatticeModel:
         offsets = np.concatenate([-distances[::-1], [0.0], distances])
         heights = np.zeros((2 * lines + 1, 2 * lines + 1))
         heights[self.places.row + lines, self.places.column + lines] = parameters[at.heights]
-        sigma, wall = float(np.exp(parameters[at.sigma])), float(parameters[at.wall])
+        sigma, absorption = float(np.exp(parameters[at.sigma])), float(parameters[at.border_absorption])
         rows, columns = (
-            _profiles(axis, parameters[i] + offsets, sigma, wall, self.borders[i], self.cells.step)
+            _profiles(axis, parameters[i] + offsets, sigma, absorption, self.borders[i], self.cells.step)
             for i, axis in enumerate((self.cells.y, self.cells.x))
         )
         return rows, columns, heights
 
 
 def _profiles(
-    axis: FloatArray, at: FloatArray, sigma: float, wall: float, border: tuple[float, float], step: float
+    axis: FloatArray,
+    at: FloatArray,
+    sigma: float,
+    absorption: float,
+    border: tuple[float, float],
+    step: float,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """One axis of the blobs at `at`: (blobs, cells) values, and derivatives by place, σ and κ."""
     spread = sigma**2 + step**2 / 12  # a mean over a cell is nearly a Gaussian that much wider
@@ -203,8 +208,8 @@ def _profiles(
     low, high = (gauss(2 * edge - at) for edge in border)
     mirrored = low[0] + high[0]
     return (
-        value - wall * mirrored,
-        slope + wall * (low[1] + high[1]),
-        widening - wall * (low[2] + high[2]),
+        value - absorption * mirrored,
+        slope + absorption * (low[1] + high[1]),
+        widening - absorption * (low[2] + high[2]),
         -mirrored,
     )

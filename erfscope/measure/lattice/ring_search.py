@@ -1,4 +1,4 @@
-"""Looks for rings of eight blobs at distances that nobody tells.
+"""Searches for rings of eight blobs at unknown distances.
 
 The cells are folded about the center onto one octant, where a ring is three blobs. A non-negative
 combination of rings and of 5×5 grids at all distances, and of all shapes without arms (Gaussians, circular
@@ -12,21 +12,20 @@ from functools import lru_cache
 import numpy as np
 from scipy import special
 
-from erfscope.measure.lattice.cells import Cells, cut_cells, reach
+from erfscope.measure.lattice.cells import WEIGHT_POWER, Cells, cut_cells, reach
 from erfscope.measure.lattice.nonnegative import non_negative
 from erfscope.records.arrays import FloatArray
 
 COUNT = 48  # cells from the center to the side of the square
 WIDTHS = (1.2, 1.7, 2.4, 3.4, 4.8, 6.8, 9.6)  # σ of the blobs that are tried, in cells
 SMOOTHING = 0.6  # of a blob's σ: it takes the stride's texture away
-WEIGHT_POWER = 0.75  # between 0.5, which hears the peaks only, and 1, which hears the tails as well
 MIN_SHARE = 0.05  # of the strongest ring: fainter ones are left out
 APART = 0.8  # of a σ: rings nearer than that are one
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """What one look at one scale found.
+class RingCandidate:
+    """The rings that the search found at one scale, with blobs of one width.
 
     Attributes
     ----------
@@ -42,7 +41,7 @@ class Sighting:
     sigma
         Of the blobs in E², px.
     half
-        Half a side of the square that was looked at, px.
+        Half a side of the square that was searched, px.
     """
 
     score: float
@@ -53,21 +52,21 @@ class Sighting:
     half: float
 
 
-def look(squares: FloatArray, center: tuple[float, float]) -> list[Sighting]:
-    """Look at the whole of E², at its inner half, quarter, … and with blobs of several widths.
+def search_rings(erf_squared: FloatArray, center: tuple[float, float]) -> list[RingCandidate]:
+    """Search the whole of E², its inner half, quarter, …, for rings of blobs of several widths.
 
     Parameters
     ----------
-    squares
+    erf_squared
         (H, W): E², of any scale.
     center
         (y, x) in px of the unit's projected center.
     """
-    farthest = reach(squares.shape, center)
+    farthest = reach(erf_squared.shape, center)
     return [
-        sighting
+        candidate
         for half, count in _scales(farthest)
-        for sighting in _look_at(cut_cells(squares, center, half, count), count, farthest)
+        for candidate in _search_scale(cut_cells(erf_squared, center, half, count), count, farthest)
     ]
 
 
@@ -81,7 +80,7 @@ def _scales(farthest: float) -> Iterator[tuple[float, int]]:
         half = max(half / 2, float(COUNT))
 
 
-def _look_at(cells: Cells, count: int, farthest: float) -> Iterator[Sighting]:
+def _search_scale(cells: Cells, count: int, farthest: float) -> Iterator[RingCandidate]:
     for width in WIDTHS:
         if width > count / 4:
             return
@@ -101,7 +100,7 @@ def _explain(
     width: float,
     cells: Cells,
     farthest: float,
-) -> Sighting:
+) -> RingCandidate:
     distances, rings, grids, armless = _dictionary(count, spread)
     seen = times > 0
     data = folded[seen]
@@ -114,7 +113,7 @@ def _explain(
     inside = distances * cells.step <= farthest - 0.5  # rings with a blob that is centered in the image
     groups = list(_groups(distances, strengths * inside, APART * spread))
     explained, uncertain = without - rest, float((noise[seen] * weight**2).sum())
-    return Sighting(
+    return RingCandidate(
         score=explained / without * min(1.0, explained / max(uncertain, 1e-300)) if explained > 0 else 0.0,
         unexplained=without,
         rings=tuple(distance * cells.step for distance, _ in groups),
@@ -140,13 +139,13 @@ def fold(cells: Cells, values: FloatArray, count: int) -> tuple[FloatArray, Floa
         layer[where] = array
     square = square + square[:, ::-1]
     square = (square + square[:, :, ::-1])[:, count:, count:]
-    sums, squares, times = (square + square.transpose(0, 2, 1))[:, *np.tril_indices(count + 1)]
+    sums, square_sums, times = (square + square.transpose(0, 2, 1))[:, *np.tril_indices(count + 1)]
     y, x = np.tril_indices(count + 1)
     # The fold counts a cell on one of its creases twice, and one on two creases four times.
     times_counted = np.where(y == x, 2.0, 1.0) * np.where(x == 0, 2.0, 1.0) * np.where(y == 0, 2.0, 1.0)
     copies = np.maximum(times / times_counted, 1)
     means = sums / np.maximum(times, 1)
-    noise = np.maximum(squares / np.maximum(times, 1) - means**2, 0) / np.maximum(copies - 1, 1)
+    noise = np.maximum(square_sums / np.maximum(times, 1) - means**2, 0) / np.maximum(copies - 1, 1)
     return means, noise, times / times_counted
 
 

@@ -1,10 +1,10 @@
-"""From a sighting to the fitted star: which of the rings that were seen are there."""
+"""Fits a star to a candidate's rings, and decides which of them are needed."""
 
 import numpy as np
 
 from erfscope.measure.lattice.cells import reach
 from erfscope.measure.lattice.lattice_fit import LatticeFit, LatticeFitter, Region
-from erfscope.measure.lattice.ring_search import Sighting
+from erfscope.measure.lattice.ring_search import RingCandidate
 from erfscope.records.arrays import FloatArray
 
 MERGED = 1.2  # σ: two rings nearer than this are tried as one
@@ -20,62 +20,57 @@ MOST_RESTARTS = 3  # of a fit whose rings started too far away
 WIDTH_CHANGED = 1.25  # the cells are cut anew if the blobs turn out so much wider or narrower
 
 
-def fit_star(
-    squares: FloatArray, center: tuple[float, float], sighting: Sighting
-) -> tuple[LatticeFit, LatticeFitter, Region]:
-    """Fit a star to the rings of a sighting, leaving out those that the fit doesn't need.
+def fit_star(erf_squared: FloatArray, center: tuple[float, float], candidate: RingCandidate) -> LatticeFit:
+    """Fit a star to the rings of a candidate, leaving out those that the fit doesn't need.
 
     Parameters
     ----------
-    squares
+    erf_squared
         (H, W): E², of any scale.
     center
         (y, x) in px of the unit's projected center.
     """
-    rings = np.array(sighting.rings)
-    region = Region(squares, center, rings[-1], sighting.sigma)
-    fit, fitter = _fit(region, rings, sighting.sigma)
-    if not 1 / WIDTH_CHANGED < fit.sigma / sighting.sigma < WIDTH_CHANGED:
+    rings = np.array(candidate.rings)
+    region = Region(erf_squared, center, rings[-1], candidate.sigma)
+    fit = _fit(region, rings, candidate.sigma)
+    if not 1 / WIDTH_CHANGED < fit.sigma / candidate.sigma < WIDTH_CHANGED:
         rings = np.sort(fit.distances)
-        region = Region(squares, center, rings[-1], fit.sigma)
-        fit, fitter = _fit(region, rings, fit.sigma)
-    while (simpler := _simpler(region, fit, fitter)) is not None:
-        fit, fitter = simpler
+        region = Region(erf_squared, center, rings[-1], fit.sigma)
+        fit = _fit(region, rings, fit.sigma)
+    while (simpler := _simpler(region, fit)) is not None:
+        fit = simpler
     for _ in range(MOST_ADDED):
         more = _one_more(fit)
         if more is None:
             break
-        trial, larger = _fit(region, more, fit.sigma)
-        strengths = ring_strengths(larger, trial)
+        trial = _fit(region, more, fit.sigma)
+        strengths = ring_strengths(trial)
         if trial.misfit * NEEDED > fit.misfit or strengths.min() < FAINT * strengths.max():
             break
-        fit, fitter = trial, larger
+        fit = trial
     # Only now: with rings too many, one that may go anywhere goes astray.
     for _ in range(MOST_RESTARTS):
-        if fitter.stopped(fit):
-            fit, fitter = _fit(region, np.sort(fit.distances), fit.sigma)
-    return fit, fitter, region
+        if fit.fitter.is_at_bound(fit):
+            fit = _fit(region, np.sort(fit.distances), fit.sigma)
+    return fit
 
 
-def _fit(region: Region, distances: FloatArray, sigma: float) -> tuple[LatticeFit, LatticeFitter]:
+def _fit(region: Region, distances: FloatArray, sigma: float) -> LatticeFit:
     inside = distances <= reach(region.size, region.center) - 0.5  # a fit may push a ring over the border
-    fitter = LatticeFitter(region, distances[inside], sigma)
-    return fitter.fit(), fitter
+    return LatticeFitter(region, distances[inside], sigma).fit()
 
 
-def ring_strengths(fitter: LatticeFitter, fit: LatticeFit) -> FloatArray:
+def ring_strengths(fit: LatticeFit) -> FloatArray:
     """Return what a blob of each ring adds to E² in the image, on the mean.
 
     In the order of `distances`. Not its height: near a border that absorbs, a high blob may add nothing.
     """
     ring = fit.places.ring
-    added = fit.heights * fitter.model.blob_slopes(fit.parameters)[0].sum((1, 2))
+    added = fit.heights * fit.fitter.model.blob_slopes(fit.parameters)[0].sum((1, 2))
     return np.array([added[ring == number].mean() for number in range(1, len(fit.distances) + 1)])
 
 
-def _simpler(
-    region: Region, fit: LatticeFit, fitter: LatticeFitter
-) -> tuple[LatticeFit, LatticeFitter] | None:
+def _simpler(region: Region, fit: LatticeFit) -> LatticeFit | None:
     """Fit without a ring that isn't needed: two that are nearly one are joined, the weakest is left out.
 
     A faint ring goes even if the fit is worse without it. None if all are needed.
@@ -83,7 +78,7 @@ def _simpler(
     if len(fit.distances) < 2:
         return None
     order = np.argsort(fit.distances)
-    distances, strengths = fit.distances[order], ring_strengths(fitter, fit)[order]
+    distances, strengths = fit.distances[order], ring_strengths(fit)[order]
     weakest = int(strengths.argmin())
     without = np.delete(distances, weakest)
     if strengths[weakest] < FAINT * strengths.max():
@@ -94,9 +89,9 @@ def _simpler(
     needed = NEEDED_COVERED if gap < COVERED * fit.sigma else NEEDED
     candidates = [(without, needed)] if joined is None else [(joined, NEEDED_COVERED), (without, needed)]
     for fewer, worse in candidates:
-        trial, trial_fitter = _fit(region, fewer, fit.sigma)
+        trial = _fit(region, fewer, fit.sigma)
         if trial.misfit < worse * fit.misfit:
-            return trial, trial_fitter
+            return trial
     return None
 
 

@@ -5,8 +5,10 @@ from typing import Any
 
 from erfscope.engine.accumulation import Sums
 from erfscope.engine.image_order import ImageOrder
-from erfscope.measure.sampling_error import STOPPED_FLAG, check, has_converged, next_check
+from erfscope.measure.replicate_groups import count_images
+from erfscope.measure.sampling_error import STOPPED, check, has_converged, next_check
 from erfscope.records.convergence import Convergence, ErrorCheck
+from erfscope.records.flags import Flag
 
 
 class Watch:
@@ -41,9 +43,7 @@ class Watch:
         """Check if it is time to, and tell whether the map is known well enough."""
         if sums.done >= self.due:
             erf, replicates = sums.erf.cpu().numpy(), sums.replicates.cpu().numpy()
-            sizes = [0] * self.image_order.groups
-            for record in sums.records:
-                sizes[record.group] += record.status == "done"
+            sizes = count_images(sums.records, self.image_order.groups)
             self.checks = (*self.checks, check(erf, self.projected_center, replicates, sizes, sums.done))
             self.due = next_check(sums.done)
         return self.has_converged
@@ -55,7 +55,8 @@ class Watch:
 
     def summary(self, *, finished: bool) -> dict[str, Any]:
         """Return the JSON form of a `Convergence`, with what must be known of a map that came of it."""
-        flags = (STOPPED_FLAG,) if self.has_converged else ()
+        flags = (STOPPED,) if self.has_converged else ()
         if finished and not self.has_converged:
-            flags = (f"all images were used: the error had not stayed below --until {self.until:g}",)
+            message = f"all images were used: the error had not stayed below --until {self.until:g}"
+            flags = (Flag("error_not_reached", message),)
         return Convergence(self.until, self.checks, self.has_converged, flags).summary()

@@ -33,7 +33,9 @@ class Wishes:
             raise ComputeError(f"--until is a relative error such as 0.01, not {self.until:g}")
         if not self.shard.is_whole:
             raise ComputeError("--until looks at the whole map, which no shard sees; leave --shard or it out")
-        from erfscope.measure.jackknife import MIN_GROUPS  # with scipy.stats, a second of a run's start
+        from erfscope.measure.replicate_groups import (
+            MIN_GROUPS,  # with scipy.stats, a second of a run's start
+        )
 
         if self.replicates < MIN_GROUPS:
             raise ComputeError(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.errors import TrainError
+from erfscope.records.flags import Flag, flag_fields
 from erfscope.records.sweep import SweepRow
 from erfscope.workflows.sweep.sweep_files import keep_plan, write_results
 from erfscope.workflows.sweep.sweep_plan import SweepPlan, planned_runs
@@ -70,7 +71,8 @@ def sweep(
 def _document(
     plan: SweepPlan, out: Path, rows: list[SweepRow], runs: int, done: int, *, interrupted: bool
 ) -> dict[str, Any]:
-    flags = [f"{runs - done} of {runs} runs are not done yet"] if done < runs else []
+    message = f"{runs - done} of {runs} runs are not done yet"
+    flags = [Flag("runs_missing", message)] if done < runs else []
     return {
         "out": str(out),
         "subtitle": _subtitle(plan),
@@ -82,7 +84,7 @@ def _document(
         "runs": runs,
         "done": done,
         "interrupted": interrupted,
-        "flags": flags,
+        **flag_fields(flags),
     }
 
 

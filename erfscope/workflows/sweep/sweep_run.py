@@ -14,9 +14,9 @@ from erfscope.errors import ComputeError, TrainError
 from erfscope.measure.lattice.cells import reach
 from erfscope.model.network import Network
 from erfscope.records.erf_map import ErfMap
+from erfscope.records.flags import Flag, read_flags
 from erfscope.records.scores import Evaluation
 from erfscope.records.sweep import SweepRun
-from erfscope.scores.flags import mean_flags
 from erfscope.store.write import write_map
 from erfscope.system.atomic_files import replacing
 from erfscope.train.assemble import open_images
@@ -104,7 +104,7 @@ class Runner:
             checkpoint=str(folder / LAST),
             erf=str(folder / ERF),
             untrained=self._measure_untrained(recipe, folder, name) if self.plan.untrained else {},
-            flags=(*trained["flags"], *_miou_flags(scored), *_flags(measured["star"])),
+            flags=(*read_flags(trained), *_miou_flags(scored), *_star_flags(measured["star"])),
         )
         with replacing(folder / RESULT) as temporary:
             temporary.write_text(json.dumps(done.summary(), indent=1), encoding="utf-8")
@@ -168,10 +168,9 @@ class Runner:
         return {"erf": str(folder / UNTRAINED), **_measure(erf)}
 
 
-def _miou_flags(scored: Evaluation) -> tuple[str, ...]:
+def _miou_flags(scored: Evaluation) -> tuple[Flag, ...]:
     """Leave out what concerns other means than the mIoU, the only one in the table."""
-    others = set(mean_flags(scored.scores))
-    return tuple(flag for flag in scored.flags if flag not in others)
+    return tuple(flag for flag in scored.flags if flag.code != "classes_never_right")
 
 
 def _predict(model: Network, crop: tuple[int, int]) -> dict[str, Any]:
@@ -191,5 +190,5 @@ def _measure(erf: ErfMap) -> dict[str, Any]:
     }
 
 
-def _flags(star: Mapping[str, Any]) -> tuple[str, ...]:
-    return (*star["flags"], *star["prediction_flags"])
+def _star_flags(star: Mapping[str, Any]) -> tuple[Flag, ...]:
+    return (*read_flags(star), *read_flags(star, "prediction_"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from scipy.stats import linregress
 
+from erfscope.records.flags import Flag
 from erfscope.records.sweep import Agreement, SweepRow, SweepRun
 
 Star = Mapping[str, Any]
@@ -120,14 +121,15 @@ def _untrained(runs: Sequence[SweepRun]) -> dict[str, Any]:
     }
 
 
-def _flags(runs: Sequence[SweepRun]) -> tuple[str, ...]:
+def _flags(runs: Sequence[SweepRun]) -> tuple[Flag, ...]:
     """Gather what is said of the runs; with the seed where not all of several say it."""
     flags = []
     for flag in dict.fromkeys(flag for run in runs for flag in run.flags):
         seeds = [str(run.seed) for run in runs if flag in run.flags]
-        flags.append(flag if len(seeds) == len(runs) else f"seed {', '.join(seeds)}: {flag}")
+        flags.append(flag if len(seeds) == len(runs) else flag.prefixed(f"seed {', '.join(seeds)}"))
     if any(run.star["pattern"] != run.star["predicted_pattern"] for run in runs if run.base_rate is not None):
-        flags.append("the predicted pattern was not found in every map")
+        message = "the predicted pattern was not found in every map"
+        flags.append(Flag("pattern_not_found", message))
     return tuple(flags)
 
 

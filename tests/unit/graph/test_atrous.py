@@ -161,7 +161,7 @@ def test_the_stride_that_counts_is_that_of_the_map_that_is_read():
     assert (predicted.output_stride, predicted.read_stride) == (16, 1)
     assert predicted.center_to_center_px == 72
     assert predicted.recommended_rate == 16
-    assert any("stride 1" in flag and "r* would be 1.00" in flag for flag in predicted.flags)
+    assert any("stride 1" in flag and "r* would be 1.00" in flag.message for flag in predicted.flags)
 
 
 def test_taps_outside_of_the_map_are_counted():
@@ -170,7 +170,7 @@ def test_taps_outside_of_the_map_are_counted():
     assert whole.valid_tap_fraction == (1, 1)
     assert tight.valid_tap_fraction == (1, 1 / 9)  # ±12 cells of a map of 17
     assert oblong.valid_tap_fraction == (1, 3 / 9)
-    assert any("rate 12 fall outside" in flag for flag in tight.flags)
+    assert any("rate 12 fall outside" in flag.message for flag in tight.flags)
     # Over all positions: 1 + 2 (n − r)/n of 3 taps an axis.
     assert tight.valid_tap_fraction_map[0] == pytest.approx(((1 + 2 * 11 / 17) / 3) ** 2)
     assert len(tight.lattice) == 9

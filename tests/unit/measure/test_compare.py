@@ -10,10 +10,11 @@ from simulated_maps import clipped_sums
 
 import erfscope
 from erfscope.errors import MapError
+from erfscope.measure.jackknife_means import JackknifeEstimate
 from erfscope.measure.map_differences import BLOCKS, MapSample, compare, describe
-from erfscope.measure.sample import Measured
 from erfscope.measure.significance import discoveries, subtract, t_test
 from erfscope.records.erf_map import ErfMap, ImageRecord
+from erfscope.records.flags import Flag
 from erfscope.records.unit import Unit
 
 SIZE, MIDDLE = (64, 64), (31.5, 31.5)
@@ -63,7 +64,7 @@ def test_p_values_are_student_and_welchs():
     def measured(samples):
         count = samples.shape[1]
         left_out = (samples.sum(1)[:, None] - samples).T / (count - 1)
-        return Measured(samples.mean(1), left_out, np.full(count, 1 / count))
+        return JackknifeEstimate(samples.mean(1), left_out, np.full(count, 1 / count))
 
     difference, stderr, degrees = subtract(measured(first), measured(second), paired=False)
     t, p_values = t_test(difference, stderr, degrees, np.ones(3))
@@ -134,7 +135,7 @@ def test_pairing_cancels_what_images_do_to_both():
     assert tight.difference == loose.difference
     assert tight.stderr < loose.stderr / 20
     assert tight.p_value < 1e-6 < 0.5 < loose.p_value
-    assert "unpaired: not the same images" in unpaired.flags
+    assert Flag("unpaired", "unpaired: not the same images") in unpaired.flags
 
 
 def test_the_same_images_in_other_groups_are_not_paired():
@@ -142,7 +143,7 @@ def test_the_same_images_in_other_groups_are_not_paired():
     other = replace(one, image_groups=tuple((name, (group + 1) % GROUPS) for name, group in one.image_groups))
     found = compare([one, other], 0, 1)
     assert not found.paired
-    assert "unpaired: the same images in other groups" in found.flags
+    assert Flag("unpaired", "unpaired: the same images in other groups") in found.flags
 
 
 def test_maps_are_aligned_by_their_projected_centers():
@@ -154,9 +155,9 @@ def test_maps_are_aligned_by_their_projected_centers():
     assert found.blocks.corners == ((0, 3), (5, 0))
     assert {difference.p_value for difference in found.scalars.values()} == {1.0}
     assert not found.blocks.significant.any()
-    assert any("compared in the 59×61 px" in flag for flag in found.flags)
+    assert any("compared in the 59×61 px" in flag.message for flag in found.flags)
     half = compare([one, replace(other, center=(36.0, 28.5))], 0, 1)
-    assert any("out of line" in flag for flag in half.flags)
+    assert any("out of line" in flag.message for flag in half.flags)
 
 
 def test_maps_of_two_sizes_are_compared_by_numbers_only():
@@ -165,14 +166,17 @@ def test_maps_of_two_sizes_are_compared_by_numbers_only():
     found = compare([small, large], 0, 1)
     assert found.blocks is None
     assert found.scalars["side50_px"].p_value is not None
-    assert found.flags[0] == "sizes differ, 64×64 and 80×90 px: numbers compared in px, each of its whole map"
+    assert (
+        found.flags[0].message
+        == "sizes differ, 64×64 and 80×90 px: numbers compared in px, each of its whole map"
+    )
 
 
 def test_centers_far_apart_leave_no_blocks():
     one, other = simulated(0, gaussian() ** 2, center=(2, 2)), simulated(1, gaussian() ** 2, center=(60, 60))
     found = compare([one, other], 0, 1)
     assert found.blocks is None
-    assert any("hardly overlap" in flag for flag in found.flags)
+    assert any("hardly overlap" in flag.message for flag in found.flags)
 
 
 def test_no_significance_from_fewer_than_eight_groups():
@@ -184,7 +188,7 @@ def test_no_significance_from_fewer_than_eight_groups():
         assert difference.difference is not None
         assert (difference.stderr, difference.t, difference.p_value) == (None, None, None)
         assert found.blocks.share_significant is None
-        assert any("8 or more filled groups" in flag for flag in found.flags)
+        assert any("8 or more filled groups" in flag.message for flag in found.flags)
         json.dumps(found.summary(), allow_nan=False)
 
 
@@ -194,8 +198,10 @@ def test_uneven_groups_are_flagged():
     groups[3] *= 9
     found = compare([contestant(groups), simulated(1, gaussian() ** 2)], 0, 1)
     # (15 + 9)² / (15 + 9²)
-    assert any("16 groups weigh like 6.0 " in flag for flag in found.flags)
-    assert not any("weigh" in flag for flag in compare([simulated(0, gaussian() ** 2)] * 2, 0, 1).flags)
+    assert any("16 groups weigh like 6.0 " in flag.message for flag in found.flags)
+    assert not any(
+        "weigh" in flag.message for flag in compare([simulated(0, gaussian() ** 2)] * 2, 0, 1).flags
+    )
 
 
 def test_at_most_32_blocks_a_side():

@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 from simulated_maps import Blob, clipped_sums, star_variance
 
-from erfscope.measure.sample import make_sample
+from erfscope.measure.jackknife_means import jackknife_means
 from erfscope.measure.sampling_error import (
     arm_error,
     check,
@@ -42,7 +42,7 @@ def smooth(image, sigma):
 
 def error(sums, fwhm, sizes=None):
     images = 16 if sizes is None else sum(sizes)
-    return map_error(make_sample(sums.sum(0), images, sums, sizes), fwhm)
+    return map_error(jackknife_means(sums.sum(0), images, sums, sizes), fwhm)
 
 
 @pytest.mark.parametrize("sigma", [0.8, 3.0, 11.0])
@@ -100,7 +100,7 @@ def test_no_error_from_too_little():
 
 def test_the_width_of_detail():
     def width(image):
-        return width_of_detail(make_sample(image, 1))
+        return width_of_detail(jackknife_means(image, 1))
 
     assert width(gaussian((257, 300), 3.0)) == pytest.approx(3.0 * FWHM)  # one blob: its own
     assert width(gaussian((257, 300), 60.0)) == pytest.approx(257 / 64 * FWHM)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from simulated_maps import clipped_sums
 
-from erfscope.measure.boxes import squares_about
+from erfscope.measure.boxes import boxes_about
 from erfscope.measure.extent import measure_extent
+from erfscope.records.flags import Flag
 
 THRESHOLDS = {"0.2": 0.2, "0.3": 0.3, "0.5": 0.5, "0.99": 0.99}
 
@@ -71,7 +72,7 @@ def test_the_logarithm_depends_on_the_scale_and_says_so():
     small, large = (measure_extent(scale * MAPS["gaussian"], (32, 32), images=1) for scale in (1e-3, 1e6))
     assert small.log.side_px["0.5"] < large.log.side_px["0.5"]
     assert small.raw == large.raw
-    assert any("depend on the gradient's scale" in flag for flag in small.flags)
+    assert any("depend on the gradient's scale" in flag.message for flag in small.flags)
 
 
 def test_a_share_that_is_not_reached():
@@ -79,7 +80,8 @@ def test_a_share_that_is_not_reached():
     assert found.raw.side_px["0.99"] is None
     assert found.raw.area_ratio["0.99"] is None
     assert found.raw.area_ratio_stderr["0.99"] is None
-    assert "not reached by any square short of the whole image: raw 0.99, log 0.99" in found.flags
+    message = "not reached by any box short of the whole image: raw 0.99, log 0.99"
+    assert Flag("share_not_reached", message) in found.flags
 
 
 @pytest.mark.parametrize("center", [(20, 50), (19.5, 50.5), (3, 96.5), (0, 0)])
@@ -96,12 +98,13 @@ def test_any_center_in_any_rectangle(center, data):
 def test_squares_that_leave_the_image_are_flagged():
     inside = measure_extent(gaussian((65, 65), (32, 32), 3.0), (32, 32), images=1)
     outside = measure_extent(gaussian((65, 65), (5, 32), 3.0), (5, 32), images=1)
-    assert not any("leave the image" in flag for flag in inside.flags)
-    assert "squares wider than 11 px leave the image: the part within counts" in outside.flags
+    assert not any("leave the image" in flag.message for flag in inside.flags)
+    message = "boxes wider than 11 px leave the image: the part within counts"
+    assert Flag("boxes_leave_map", message) in outside.flags
 
 
 def test_squares_end_with_the_first_that_covers_the_map():
-    squares = squares_about((10, 7), (4.5, 3.0))
+    squares = boxes_about((10, 7), (4.5, 3.0))
     assert squares.sides.tolist() == [1, 3, 5, 7, 9, 11]
     assert squares.areas[-1] == 70
     assert squares.sums(np.arange(70.0).reshape(10, 7))[-1] == pytest.approx(69 * 35)
@@ -128,7 +131,7 @@ def test_few_images_do_not_narrow_the_diameter():
     assert found.effective_diameter_px == pytest.approx(truth, abs=3 * found.effective_diameter_stderr_px)
     bare = measure_extent(sums.sum(0), (64, 64), images=16)
     assert bare.effective_diameter_px < truth - 5 * found.effective_diameter_stderr_px
-    assert any("too small if images are few" in flag for flag in bare.flags)
+    assert any("too small if images are few" in flag.message for flag in bare.flags)
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.02, 5.0])
@@ -145,7 +148,7 @@ def test_nothing_stands_above_a_flat_background(seed):
         found = measure_extent(data, (64, 64), images=1)
         assert found.side95_above_background_px is None
         assert found.effective_diameter_above_background_px is None
-        assert "nothing stands above the background" in found.flags
+        assert "nothing_above_background" in [flag.code for flag in found.flags]
 
 
 def test_radial_profile():
@@ -173,7 +176,7 @@ def test_no_error_from_fewer_than_eight_groups():
     found = measure_extent(groups.sum(0), (32, 32), groups, images=7)
     assert found.effective_diameter_stderr_px is None
     assert found.raw.side_stderr_px["0.5"] is None
-    assert any("fewer than 8 filled groups" in flag for flag in found.flags)
+    assert any("fewer than 8 filled groups" in flag.message for flag in found.flags)
     groups[7] = groups[0]
     assert measure_extent(groups.sum(0), (32, 32), groups, images=8).raw.side_stderr_px["0.5"] is not None
 
@@ -213,4 +216,4 @@ def test_odd_maps_give_flags_and_no_nan(data):
     found = measure_extent(data, center, np.array([data] * 16), images=16)
     json.dumps(found.summary(), allow_nan=False)
     assert found.flags
-    assert any("negative" in flag for flag in found.flags) == bool((data < 0).any())
+    assert any("negative" in flag.message for flag in found.flags) == bool((data < 0).any())

@@ -9,6 +9,7 @@ from simulated_maps import Blob, clipped_sums, star_variance
 
 import erfscope
 from erfscope.measure.patches import MIN_PATCHES, MIN_TEXTURE_SHARE, THRESHOLD, measure_patches
+from erfscope.records.flags import Flag
 
 SIZE = 257
 SIZES = [8, 14, 16, 32]
@@ -52,7 +53,7 @@ def test_texture_tells_the_size(size, images, seed):
     assert found.size_px == size
     assert found.score >= THRESHOLD
     assert found.phase is None  # a wallpaper has no first pattern
-    assert any("phase unknown" in flag for flag in found.flags)
+    assert any("phase unknown" in flag.message for flag in found.flags)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -142,8 +143,10 @@ def test_the_blobs_of_a_star_are_no_patches(distance, width, grid):
 
 def test_maps_too_small_or_empty():
     small = measure_patches(np.ones((8 * MIN_PATCHES - 1, 300)))
-    assert small.flags == ("no patches looked for: the map is too small for 6 patches a side",)
-    assert measure_patches(np.zeros((300, 300))).flags == ("no patches looked for: the map is empty",)
+    message = "no patches looked for: the map is too small for 6 patches a side"
+    assert small.flags == (Flag("patches_not_sought", message),)
+    empty = Flag("patches_not_sought", "no patches looked for: the map is empty")
+    assert measure_patches(np.zeros((300, 300))).flags == (empty,)
     with np.errstate(all="raise", under="ignore"):
         for data in (np.ones((64, 64)), np.eye(300) * 1e-300, -np.ones((64, 64)), np.ones((1, 1))):
             found = measure_patches(data)

@@ -70,7 +70,7 @@ def test_an_oblong_map_shows_the_outer_ring_east_and_west_only():
     star = measure_star(groups.sum(0), (255.5, 511.5))
     assert star.center_to_center_px == pytest.approx(576, rel=0.003)
     assert [ring.blobs_inside for ring in star.rings] == [8, 8, 2]
-    assert any("ring at 288 px: 2 of its 8 blobs" in flag for flag in star.flags)
+    assert any("ring at 288 px: 2 of its 8 blobs" in flag.message for flag in star.flags)
     assert {arm.direction for arm in star.arms if arm.ring == 2} == {"E", "W"}
 
 

@@ -34,6 +34,7 @@ def star_map() -> ErfMap:
         "end_to_end_convention_px": 160.0,
         "recommended_rate": 3.0,
         "flags": [],
+        "flag_codes": [],
     }
     return ErfMap(
         groups.sum(0),

@@ -71,7 +71,7 @@ def test_fitted_images(voc, net):
     found = erfscope.evaluate(net, dataset, fitted=True, workers=0)
     expected = sum(confusion_matrix(predicted(net, s.image), s.label, 21) for s in dataset).numpy()
     np.testing.assert_array_equal(found.confusion, expected)
-    assert any("fitted to one size" in flag for flag in found.flags)
+    assert any("fitted to one size" in flag.message for flag in found.flags)
     assert found.provenance["dataset"]["size"] == [24, 30]
 
 
@@ -102,7 +102,7 @@ def test_the_error_of_the_mean(net):
     assert found.summary()["miou_stderr"] == found.scores.miou_stderr
     few = erfscope.evaluate(leaves, erfscope.open_dataset("synthetic-leaves", images=2, size=33), workers=0)
     assert few.scores.miou_stderr is None
-    assert any("2 images are too few" in flag for flag in few.flags)
+    assert any("2 images are too few" in flag.message for flag in few.flags)
 
 
 def test_the_network_comes_back_as_it_was(voc, net):
@@ -230,7 +230,7 @@ def test_a_window_needs_the_mode_and_comes_from_the_checkpoint(voc, net):
 def flags(voc, net, weights, facts=None):
     net.info = ModelInfo("small", {}, weights, training=facts or TrainingFacts())
     dataset = erfscope.open_dataset("voc2012", root=voc, images=2)
-    return " | ".join(erfscope.evaluate(net, dataset, workers=0).flags)
+    return " | ".join(map(str, erfscope.evaluate(net, dataset, workers=0).flags))
 
 
 def test_flags_tell_what_must_not_be_trusted(voc, net):
@@ -262,7 +262,9 @@ def test_without_a_pixel_in_the_band(voc, net):
     dataset = erfscope.open_dataset("voc2012", root=voc)
     found = erfscope.evaluate(net, dataset, trimap_widths=(2, 40), workers=0)
     assert found.summary()["trimap"][0]["miou"] is None
-    assert any("no labeled pixel within 2 px" in flag and "--trimap-void" in flag for flag in found.flags)
+    assert any(
+        "no labeled pixel within 2 px" in flag and "--trimap-void" in flag.message for flag in found.flags
+    )
     with pytest.raises(ScoreError, match="widths above 0"):
         erfscope.evaluate(net, dataset, trimap_widths=(0,))
 

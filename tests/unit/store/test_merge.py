@@ -54,7 +54,7 @@ def test_a_shard_takes_every_nth_image_and_reaches_all_groups(shards, whole):
         assert [record.index for record in shard.records] == list(range(index, IMAGES, 4))
         assert [record.group for record in shard.records] == [r.group for r in whole.records[index::4]]
         assert shard.replicates.dtype == np.float64
-        assert "merge all shards" in shard.flags[0]
+        assert "merge all shards" in shard.flags[0].message
     assert whole.replicates.dtype == np.float32
     assert whole.flags == ()
 
@@ -90,7 +90,7 @@ def test_a_partial_merge_is_unfinished_and_can_be_merged_again(shards, whole):
     part = erfscope.merge_maps([shards[0], shards[2]], partial=True)
     assert not part.finished
     assert part.images == 12
-    assert "12 of 23 images; merge the rest" in part.flags[0]
+    assert "12 of 23 images; merge the rest" in part.flags[0].message
     with pytest.raises(MapError, match="5 of 23 images are missing"):
         erfscope.merge_maps([part, shards[1]])
     assert_same(erfscope.merge_maps([part, shards[3], shards[1]]), whole)
@@ -143,7 +143,7 @@ def test_other_batches_and_versions_are_rounding(shards, whole):
     other = compute((1, 4), batch_size=4)
     provenance = other.provenance | {"versions": other.provenance["versions"] | {"torch": "9.9"}}
     merged = erfscope.merge_maps([*shards[2:], replace(other, provenance=provenance), shards[0]])
-    assert "different versions" in merged.flags[0]
+    assert "different versions" in merged.flags[0].message
     # Other kernels for other batches: float32 rounding of each image, and now and then a ReLU that switches.
     assert np.abs(merged.erf - whole.erf).sum() < 1e-3 * whole.erf.sum()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from erfscope.errors import NetworkError, TrainError
+from erfscope.records.flags import Flag
 from erfscope.records.sweep import SweepRun
 from erfscope.report.sweep_figures import draw_center_to_center, draw_miou, draw_training
 from erfscope.report.sweep_page import render_sweep, sentences
@@ -128,7 +129,7 @@ def test_stars_that_do_not_fit_or_were_not_found():
     beyond, unseen = make_rows([a_run(3, 0, 0.5, 140.0, fits=False), a_run(4)])
     assert (beyond.measured_center_to_center_px, beyond.relative_error) == (140.0, None)
     assert (unseen.measured_center_to_center_px, unseen.measured_stderr_px) == (None, None)
-    assert "not found in every map" in " ".join(unseen.flags)
+    assert "not found in every map" in " ".join(map(str, unseen.flags))
 
 
 def test_both_recommended_rates():
@@ -138,12 +139,13 @@ def test_both_recommended_rates():
 
 
 def test_flags_name_their_seeds():
-    runs = [a_run(3, 0, 0.5, 144.0, flags=("a", "b")), a_run(3, 1, 0.5, 144.0, flags=("a",))]
-    assert make_rows(runs)[0].flags == ("a", "seed 0: b")
+    a, b = Flag("random_weights", "a"), Flag("rate_large", "b")
+    runs = [a_run(3, 0, 0.5, 144.0, flags=(a, b)), a_run(3, 1, 0.5, 144.0, flags=(a,))]
+    assert make_rows(runs)[0].flags == (a, Flag("rate_large", "seed 0: b"))
 
 
 def test_a_run_survives_its_file():
-    run = a_run(3, 0, 0.5, 144.0, flags=("a",))
+    run = a_run(3, 0, 0.5, 144.0, flags=(Flag("random_weights", "a"),))
     assert SweepRun.from_summary(json.loads(json.dumps(run.summary()))) == run
 
 

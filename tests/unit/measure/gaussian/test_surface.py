@@ -25,17 +25,17 @@ def test_derivatives_are_differences(name, theta, broadening):
 
 
 @pytest.mark.parametrize("with_offset", [True, False])
-@pytest.mark.parametrize("model", ["symmetric", "axis-aligned", "rotated"])
-def test_the_fits_derivatives_are_those_of_its_residual(model, with_offset):
+@pytest.mark.parametrize("shape", ["symmetric", "axis-aligned", "rotated"])
+def test_the_fits_derivatives_are_those_of_its_residual(shape, with_offset):
     """Also where σy follows σx, and with what the bins weigh."""
     bins = bins_around((50, 40), [TILTED._replace(sigma_x=16, sigma_y=12)])
     means = bins.means(surface(TILTED, Y, X))
-    fitter = Fitter(bins, Protocol(model, with_offset))
+    fitter = Fitter(bins, Protocol(shape, with_offset))
     parameters = fitter._parameters(TILTED)
     parameters.update_constraints()
     free = [name for name in Gaussian._fields if parameters[name].vary]
     exact = fitter._derivatives(parameters, means)
-    assert exact.shape == (Protocol(model, with_offset).parameters, means.size)
+    assert exact.shape == (Protocol(shape, with_offset).parameters, means.size)
     step = 1e-6
     for name, column in zip(free, exact, strict=True):
         residuals = []

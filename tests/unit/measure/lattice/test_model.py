@@ -53,7 +53,7 @@ def test_derivatives_are_those_of_differences(squares, pattern):
     at = model.layout
     rng = np.random.default_rng(1)
     point = np.zeros(at.total)
-    point[:2], point[at.distances], point[at.sigma], point[at.wall] = (
+    point[:2], point[at.distances], point[at.sigma], point[at.border_absorption] = (
         (0.3, -0.7),
         (9.2, 23.5),
         np.log(4.1),

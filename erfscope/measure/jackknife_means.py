@@ -1,4 +1,4 @@
-"""The mean over images of a map, and the same without each group of images: what error bars come from."""
+"""A map's mean over its images, and the same without each group of images: numbers with standard errors."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from erfscope.measure.jackknife import MIN_GROUPS, delete_a_group_stderr
+from erfscope.measure.replicate_groups import (
+    ReplicateGroups,
+    delete_a_group_stderr,
+    filled_groups,
+    sums_without_each,
+)
 from erfscope.records.arrays import FloatArray
+
+_NO_GROUPS = ReplicateGroups((), np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,8 @@ class MeanMap:
     def crossed_sums(self, offset: float = 0.0) -> tuple[float, float]:
         """Return (Σ e)² and Σ e² over the pixels' e = mean − offset, from products of different groups only.
 
-        A group's noise doesn't multiply itself there, so neither is too large by sampling noise, as the
-        plain sums are, which stand here where there are no groups. Both lack one common factor.
+        A group's noise doesn't multiply itself there, so that neither is too large by sampling noise. Without
+        groups these are the plain sums, which are. Both lack one common factor.
         """
         excess = self.values - offset
         own = offset * self.group_shares
@@ -43,46 +50,45 @@ class MeanMap:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A map as a sample of images: `mean` over all of them, and the mean without any one group.
+class JackknifeMeans:
+    """A map's mean over all images, and over all but each group of them.
 
     Attributes
     ----------
+    mean
+        Over all images.
     images
         How many; 1 if unknown.
     groups
-        The (H, W) sums over the images of each filled group; empty if fewer than 8 are filled.
-    shares
-        (G,) their shares of the images; they add up to one.
+        The filled groups; none if fewer than 8 are filled.
     """
 
     mean: MeanMap
     images: int
-    groups: tuple[NDArray[np.floating], ...]
-    shares: FloatArray
+    groups: ReplicateGroups
 
     def without_each(self) -> Iterator[MeanMap]:
         """Yield the mean over the images of all groups but one, for each."""
-        # Of the float32 parts, not `mean`: where one group has everything, nothing must be left.
-        total = np.sum(self.groups, axis=0, dtype=np.float64)
-        for index, (group, share) in enumerate(zip(self.groups, self.shares, strict=True)):
-            kept, left = np.arange(len(self.shares)) != index, 1 - share
+        shares = self.groups.shares
+        others = sums_without_each(self.groups.sums) if len(shares) else iter(())
+        for index, (sums, share) in enumerate(zip(others, shares, strict=True)):
+            kept, left = np.arange(len(shares)) != index, 1 - share
             yield MeanMap(
-                (total - group) / (self.images * left),
+                sums / (self.images * left),
                 self.mean.group_shares[kept] / left,
                 self.mean.group_sums[kept] / left,
                 self.mean.group_squares[kept] / left**2,
             )
 
-    def measure(self, numbers: Callable[[MeanMap], FloatArray]) -> "Measured":
+    def measure(self, numbers: Callable[[MeanMap], FloatArray]) -> "JackknifeEstimate":
         """Measure (K,) numbers on all images and without each group."""
         every = numbers(self.mean)
         left_out = np.array([numbers(mean) for mean in self.without_each()]).reshape(-1, len(every))
-        return Measured(every, left_out, self.shares)
+        return JackknifeEstimate(every, left_out, self.groups.shares)
 
 
 @dataclass(frozen=True)
-class Measured:
+class JackknifeEstimate:
     """(K,) numbers on all images, (G, K) without each group, and the groups' (G,) shares of the images."""
 
     values: FloatArray
@@ -97,25 +103,25 @@ class Measured:
 
     def numbers(self) -> list[float | None]:
         """Return the K numbers, None for NaN."""
-        return known(self.values)
+        return finite_or_none(self.values)
 
     def errors(self) -> list[float | None]:
         """Return the K standard errors, None for NaN."""
-        return known(self.stderr())
+        return finite_or_none(self.stderr())
 
 
-def known(values: FloatArray) -> list[float | None]:
-    """Return the values, None for NaN."""
+def finite_or_none(values: FloatArray) -> list[float | None]:
+    """Return the values, None for NaN and infinity."""
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def make_sample(
+def jackknife_means(
     erf: FloatArray,
     images: int | None,
     replicates: NDArray[np.floating] | None = None,
     images_per_group: Sequence[int] | None = None,
-) -> Sample:
-    """Make a sample of a map and its partial sums.
+) -> JackknifeMeans:
+    """Make the means of a map from its sum and its partial sums.
 
     Parameters
     ----------
@@ -130,24 +136,13 @@ def make_sample(
     """
     count = images or 1
     mean = np.asarray(erf, np.float64) / count
-    groups, sizes = _filled(replicates, images_per_group)
-    if len(groups) < MIN_GROUPS:
+    groups = filled_groups(replicates, images_per_group)
+    if not groups.enough:
         none = np.empty(0)
-        return Sample(MeanMap(mean, none, none, none), count, (), none)
-    shares = sizes / sizes.sum()
-    sums = np.array([group.sum(dtype=np.float64) for group in groups]) / count
-    squares = np.array([_square_sum(group) for group in groups]) / count**2
-    return Sample(MeanMap(mean, shares, sums, squares), count, tuple(groups), shares)
-
-
-def _filled(
-    replicates: NDArray[np.floating] | None, images_per_group: Sequence[int] | None
-) -> tuple[list[NDArray[np.floating]], FloatArray]:
-    if replicates is None:
-        return [], np.empty(0)
-    counts = [int(group.any()) for group in replicates] if images_per_group is None else images_per_group
-    filled = [index for index, count in enumerate(counts) if count]
-    return [replicates[index] for index in filled], np.array([counts[index] for index in filled], np.float64)
+        return JackknifeMeans(MeanMap(mean, none, none, none), count, _NO_GROUPS)
+    sums = np.array([group.sum(dtype=np.float64) for group in groups.sums]) / count
+    squares = np.array([_square_sum(group) for group in groups.sums]) / count**2
+    return JackknifeMeans(MeanMap(mean, groups.shares, sums, squares), count, groups)
 
 
 def _square_sum(group: NDArray[np.floating]) -> float:
