@@ -1,0 +1,34 @@
+"""The lists that options choose from are those of the rooms that implement them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from erfscope.datasets import fit_to_size
+from erfscope.engine import engines, formulas
+from erfscope.records import choices, gaussian
+from erfscope.report import map_figure
+from erfscope.scores import inference
+from erfscope.system import precision
+
+
+@pytest.mark.parametrize(
+    "names, implemented",
+    [
+        (choices.FORMULAS, formulas.FORMULAS),
+        (choices.PRECISIONS, precision.PRECISIONS),
+        (choices.ENGINES, engines.ENGINES),
+        (choices.FITS, fit_to_size.FITS),
+        (choices.MODES, inference.MODES),
+        (choices.SCALES, map_figure.SCALES),
+        (choices.SHAPES, ("auto", *gaussian.GAUSSIAN_MODELS)),
+    ],
+)
+def test_names_are_those_that_are_implemented(names, implemented):
+    assert names == tuple(implemented)
+
+
+def test_choices_import_no_torch():
+    code = "import sys, erfscope.records.choices; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
