@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from erfscope.store.merge import merge_maps
     from erfscope.theory import recommend_rate
     from erfscope.workflows.compare_maps import compare_maps
-    from erfscope.workflows.compute.compute_erf import compute_erf
+    from erfscope.workflows.compute.options import ComputeOptions
+    from erfscope.workflows.compute.runner import compute_erf
     from erfscope.workflows.maps import load_erf
     from erfscope.workflows.measurements import fit_gaussian, measure_extent, measure_star
     from erfscope.workflows.pattern import classify_pattern
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ComputeOptions",
     "ErfMap",
     "ErfscopeError",
     "FovPrediction",
@@ -49,12 +51,13 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "ComputeOptions": "erfscope.workflows.compute.options",
     "ErfMap": "erfscope.records.erf_map",
     "ErfscopeError": "erfscope.errors",
     "FovPrediction": "erfscope.records.fov_prediction",
     "classify_pattern": "erfscope.workflows.pattern",
     "compare_maps": "erfscope.workflows.compare_maps",
-    "compute_erf": "erfscope.workflows.compute.compute_erf",
+    "compute_erf": "erfscope.workflows.compute.runner",
     "evaluate": "erfscope.scores.evaluate",
     "fit_gaussian": "erfscope.workflows.measurements",
     "load_erf": "erfscope.workflows.maps",

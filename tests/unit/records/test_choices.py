@@ -14,7 +14,7 @@ from erfscope.system import precision
 
 
 @pytest.mark.parametrize(
-    "names, implemented",
+    ("names", "implemented"),
     [
         (choices.FORMULAS, formulas.FORMULAS),
         (choices.PRECISIONS, precision.PRECISIONS),
