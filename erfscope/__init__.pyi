@@ -8,7 +8,8 @@ from .scores.evaluate import evaluate as evaluate
 from .store.merge import merge_maps as merge_maps
 from .theory import recommend_rate as recommend_rate
 from .workflows.compare_maps import compare_maps as compare_maps
-from .workflows.compute.compute_erf import compute_erf as compute_erf
+from .workflows.compute.options import ComputeOptions as ComputeOptions
+from .workflows.compute.runner import compute_erf as compute_erf
 from .workflows.maps import load_erf as load_erf
 from .workflows.measurements import classify_pattern as classify_pattern
 from .workflows.measurements import fit_gaussian as fit_gaussian

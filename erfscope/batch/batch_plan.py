@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from erfscope.batch.job_names import dataset_name, job_name, network_name
-from erfscope.batch.plan_options import COMPUTE, DATASETS, NETWORKS, ComputeOptions, absolute
+from erfscope.batch.plan_options import COMPUTE, DATASETS, NETWORKS, PlanOptions, absolute
 from erfscope.batch.resources import NO_SLURM, SlurmOptions
 from erfscope.errors import BatchError, TrainError
 from erfscope.train.recipes.fields import Bounds, build
@@ -117,7 +117,7 @@ class _Part:
     keys: Mapping[str, Any]
 
 
-def read_plan(path: Path, options: ComputeOptions) -> Plan:
+def read_plan(path: Path, options: PlanOptions) -> Plan:
     """Read a plan and expand it into jobs.
 
     Raises
@@ -161,7 +161,7 @@ def _read(file: Path) -> _Content:
         raise BatchError(str(error)) from error
 
 
-def _expand(content: _Content, file: Path, options: ComputeOptions) -> Iterator[Job]:
+def _expand(content: _Content, file: Path, options: PlanOptions) -> Iterator[Job]:
     folder = file.parent
     common = options.words(COMPUTE, content.compute, f"{file.name}: [compute]", folder)
     networks = [
@@ -189,7 +189,7 @@ def _expand(content: _Content, file: Path, options: ComputeOptions) -> Iterator[
 
 
 def _networks(
-    values: Mapping[str, Any], all_rates: Any, where: str, folder: Path, options: ComputeOptions
+    values: Mapping[str, Any], all_rates: Any, where: str, folder: Path, options: PlanOptions
 ) -> Iterator[_Part]:
     """Yield a network at each of its rates."""
     keys = {key: value for key, value in values.items() if key not in ("name", "rates")}
@@ -209,7 +209,7 @@ def _networks(
 
 
 def _datasets(
-    values: Mapping[str, Any], all_sizes: Any, where: str, folder: Path, options: ComputeOptions
+    values: Mapping[str, Any], all_sizes: Any, where: str, folder: Path, options: PlanOptions
 ) -> Iterator[_Part]:
     """Yield a dataset at each of its sizes."""
     keys = {key: value for key, value in values.items() if key not in ("name", "sizes")}

@@ -15,7 +15,7 @@ _OF_DATASETS = ("data", "root", "split", "images", "fit", "data_option")
 _OWN = ("out", "overwrite", "resume", "shard", "size", "rates", "as_json", "quiet", "verbose")
 
 
-class ComputeOptions:
+class PlanOptions:
     """Turns a plan's keys and values into the words of a command line.
 
     Parameters

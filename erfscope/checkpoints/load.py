@@ -46,7 +46,7 @@ def load_model(
         of the Hugging Face hub); or "package.module:function", which returns a network.
     checkpoint
         Weights for a named network (.safetensors, or torch's, read with `weights_only=True`). Without
-        them it stands on random ones drawn from `seed`.
+        them it has random ones drawn from `seed`.
     config
         The description of a checkpoint that holds none: mmsegmentation's config file, or the config.json
         of segmentation_models_pytorch or transformers. It is read, never executed.

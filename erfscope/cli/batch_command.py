@@ -90,9 +90,9 @@ def batch_command(output: Output, /, plan: Path, dry_run: bool, jobs: int | None
 
 def _read(plan: Path) -> Any:
     from erfscope.batch.batch_plan import read_plan
-    from erfscope.batch.plan_options import ComputeOptions
+    from erfscope.batch.plan_options import PlanOptions
 
-    return read_plan(plan, ComputeOptions(compute_command.params, network_option_names()))
+    return read_plan(plan, PlanOptions(compute_command.params, network_option_names()))
 
 
 def _print_plan(document: dict[str, Any], output: Output) -> None:

@@ -63,7 +63,7 @@ def _lines(summary: dict[str, Any], *, verbose: bool) -> list[tuple[str, object]
         if name in ("flags", "flag_codes"):  # notes below the table
             continue
         if isinstance(value, dict):
-            hidden = name in ("engine", "identity", "versions", "host") and not verbose
+            hidden = name in ("options", "engine", "identity", "versions", "host") and not verbose
             nested = [] if hidden else _lines(value, verbose=verbose)
             lines += [(f"{name}.{key}", item) for key, item in nested]
         elif isinstance(value, list) and (len(value) > 4 or (value and isinstance(value[0], dict))):

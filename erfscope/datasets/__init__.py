@@ -6,7 +6,7 @@ from erfscope.datasets.fit_to_size import FITS
 from erfscope.datasets.labels import IGNORE
 from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.layout_catalog import LAYOUTS
-from erfscope.datasets.opening import open_dataset
+from erfscope.datasets.opening import open_dataset, with_preprocessing
 from erfscope.datasets.plugged import PluggedDataset
 from erfscope.datasets.streaming import SkippedImage, every_nth, stream
 
@@ -25,4 +25,5 @@ __all__ = [
     "every_nth",
     "open_dataset",
     "stream",
+    "with_preprocessing",
 ]

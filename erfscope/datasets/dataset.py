@@ -1,7 +1,7 @@
 """A dataset as an ordered list of samples, ready for the network."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,6 +68,9 @@ class SampleSource(Protocol):
     def load_label(self, index: int) -> Image.Image | None:
         """Label number `index` alone; raises `ImageError`."""
 
+    def resized(self, size: tuple[int, int]) -> "SampleSource":
+        """Return the same list for samples of another (H, W); raises `DatasetError` if there can't be any."""
+
 
 @dataclass(frozen=True)
 class FileSource:
@@ -107,6 +110,10 @@ class FileSource:
         if not self.labels or entry.label is None or entry.kind is None:
             return None
         return read_label(self.root / entry.label, entry.kind)
+
+    def resized(self, size: tuple[int, int]) -> "FileSource":
+        """Return itself: files are fitted to a size after they are read."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,12 @@ class SyntheticSource:
     def load_label(self, index: int) -> Image.Image | None:
         """Draw one image for its label."""
         return self.load(index)[1]
+
+    def resized(self, size: tuple[int, int]) -> "SyntheticSource":
+        """Return the same scenes drawn at another size, if the layout can draw them."""
+        if self.layout.check:
+            self.layout.check(size, self.options)
+        return replace(self, size=size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,16 +24,10 @@ from erfscope.datasets.fit_to_size import FITS
 from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.layout_catalog import LAYOUTS
 from erfscope.datasets.listing import Listing
-from erfscope.datasets.plugged import PluggedDataset, open_plugged
+from erfscope.datasets.plugged import PluggedDataset, open_plugged, reopen_plugged
 from erfscope.datasets.synthetic_options import choose_options
 from erfscope.errors import DatasetError, suggest
 from erfscope.system.environment import dataset_root
-
-# What a plug-in need not know of; labels are read where there are any, of a plug-in as of a layout.
-_USUAL = {
-    "root": None, "split": "val", "size": None, "fit": "center-crop", "images": None, "seed": 0,
-    "mean": IMAGENET_MEAN, "std": IMAGENET_STD, "channel_order": "rgb", "options": None,
-}  # fmt: skip
 
 
 def open_dataset(
@@ -112,7 +106,7 @@ def open_dataset(
     }  # fmt: skip
     brought = plugins.names(plugins.DATASETS) if name not in LAYOUTS else []
     if name in brought:
-        return open_plugged(name, wishes, _USUAL | {"labels": labels})
+        return open_plugged(name, wishes)
     layout = LAYOUTS[choose_layout(name, brought)]
     fit = _choose("fit", fit, FITS)
     height_width = layout.size if size is None else choose_size(size)
@@ -141,8 +135,46 @@ def open_dataset(
         seed=seed,
         mean=_channels("mean", mean),
         std=_channels("std", std, positive=True),
-        channel_order=_choose("channel order", channel_order, ("rgb", "bgr")),
+        channel_order=_choose_channel_order(channel_order),
         options=used_options,
+    )
+
+
+def with_preprocessing(
+    images: ImageDataset | PluggedDataset,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    channel_order: str | None = None,
+    size: int | Sequence[int] | None = None,
+) -> ImageDataset | PluggedDataset:
+    """Return an open dataset with another normalization or size; no folder is listed again.
+
+    Parameters
+    ----------
+    images
+        A dataset of `open_dataset`. A plug-in, which crops and normalizes its samples itself, is called
+        again if it was called with anything else.
+    mean, std, channel_order, size
+        As in `open_dataset`; None keeps what the dataset has.
+
+    Raises
+    ------
+    DatasetError
+        A number is out of its range, synthetic images can't be drawn at that size, or the plug-in doesn't
+        take what is asked for.
+    """
+    given = {"mean": mean, "std": std, "channel_order": channel_order, "size": size}
+    if isinstance(images, PluggedDataset):
+        return reopen_plugged(images, {name: value for name, value in given.items() if value is not None})
+    height_width = images.size if size is None else choose_size(size)
+    return replace(
+        images,
+        source=images.source.resized(height_width),
+        size=height_width,
+        mean=images.mean if mean is None else _channels("mean", mean),
+        std=images.std if std is None else _channels("std", std, positive=True),
+        channel_order=_choose_channel_order(channel_order or images.channel_order),
     )
 
 
@@ -247,6 +279,10 @@ def choose_size(size: int | Sequence[int]) -> tuple[int, int]:
     if min(height, width) < 1:
         raise DatasetError(f"size {size}: expected at least 1 px a side")
     return height, width
+
+
+def _choose_channel_order(order: str) -> str:
+    return _choose("channel order", order, ("rgb", "bgr"))
 
 
 def _channels(what: str, values: Sequence[float], positive: bool = False) -> tuple[float, float, float]:

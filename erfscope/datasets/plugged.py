@@ -8,10 +8,16 @@ from typing import Any
 import torch
 
 from erfscope import plugins
-from erfscope.datasets.dataset import Sample
+from erfscope.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, Sample
 from erfscope.datasets.streaming import SkippedImage, every_nth
 from erfscope.errors import DatasetError, ErfscopeError, ImageError
 from erfscope.system.environment import dataset_root
+
+# Labels have none: they are read where there are any, of a plug-in as of a layout.
+_DEFAULTS = {
+    "root": None, "split": "val", "size": None, "fit": "center-crop", "images": None, "seed": 0,
+    "mean": IMAGENET_MEAN, "std": IMAGENET_STD, "channel_order": "rgb", "options": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,26 +86,24 @@ class PluggedDataset:
         return {**told, **own}
 
 
-def open_plugged(name: str, wishes: Mapping[str, Any], usual: Mapping[str, Any]) -> PluggedDataset:
-    """Call a plug-in with those wishes that it takes.
+def open_plugged(name: str, wishes: Mapping[str, Any]) -> PluggedDataset:
+    """Call a plug-in with those arguments of `open_dataset` that it takes.
 
     Parameters
     ----------
     wishes
-        What `open_dataset` was asked for.
-    usual
-        What it takes unless asked: a plug-in need not know of a wish that is nothing else.
+        The arguments, all of them. A plug-in need not know of those that are at their default.
 
     Raises
     ------
     DatasetError, PluginError
-        It doesn't take a wish, fails, or returns no samples.
+        It doesn't take one that is not at its default, fails, or returns no samples.
     """
     function = plugins.load(plugins.DATASETS, name)
     takes = inspect.signature(function).parameters
     anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values())
     for wish, value in wishes.items():
-        if value != usual[wish] and wish not in takes and not anything:
+        if value != _DEFAULTS.get(wish, value) and wish not in takes and not anything:
             raise DatasetError(
                 f"{name} is a plug-in that takes no {wish}, and {wish} {value} is asked for, by the command "
                 "or by the network's checkpoint; leave it out, or let the plug-in take it"
@@ -122,3 +126,16 @@ def open_plugged(name: str, wishes: Mapping[str, Any], usual: Mapping[str, Any])
             "expected an iterable of samples that has a length"
         )
     return PluggedDataset(name, samples, (image.shape[1], image.shape[2]), dataset.classes, asked)
+
+
+def reopen_plugged(dataset: PluggedDataset, changes: Mapping[str, Any]) -> PluggedDataset:
+    """Call a dataset's plug-in again with other arguments, unless it was called with just these.
+
+    Raises
+    ------
+    DatasetError, PluginError
+        As `open_plugged`.
+    """
+    if all(dataset.asked.get(name, _DEFAULTS[name]) == value for name, value in changes.items()):
+        return dataset
+    return open_plugged(dataset.name, {**dataset.asked, **changes})

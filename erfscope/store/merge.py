@@ -170,6 +170,7 @@ class _Merger:
             "images_per_second": sum(part.images for part in self.parts) / seconds,
             "sessions": sessions,
             "merged": merged,
+            "options": self.first.provenance["options"] | {"shard": str(WHOLE)},
             "identity": self.identity | {"shard": str(WHOLE)},
         }
 

@@ -12,7 +12,7 @@ from erfscope.records.scores import Evaluation
 from erfscope.scores.evaluate import evaluate, require_classes
 from erfscope.scores.flags import weight_flags
 from erfscope.system.atomic_files import prepare_target, replacing
-from erfscope.workflows.open_inputs import as_trained, open_network, pick
+from erfscope.workflows.open_inputs import open_network, preprocess_as_trained, select
 
 
 def evaluate_files(
@@ -52,18 +52,18 @@ def evaluate_files(
         What can't be opened, scored or written.
     """
     _check_targets(out, figure, overwrite=overwrite)
-    asked = pick(options, "root", "split", "size", "fit", "images", "seed", "options")
+    asked = select(options, "root", "split", "size", "fit", "images", "seed", "options")
     images = open_dataset(data, **asked)
     require_classes(images)
     model = open_network(network, images, options["seed"])
     for flag in weight_flags(model.info, images.classes):  # now, for the run may take hours
         warn(flag.message)
-    images = as_trained(images, model.info.training, data, asked)
+    images = preprocess_as_trained(images, model.info.training, keep_size=asked["size"] is not None)
     drawn = not isinstance(images, PluggedDataset) and images.root is None
-    how = pick(options, "mode", "crop", "stride", "scales", "short_side", "flip")
-    how |= pick(options, "threshold", "batch_size")
-    bands = pick(options, "trimap_widths", "trimap_void")
-    limits = pick(options, "device", "workers", "max_skipped")
+    how = select(options, "mode", "crop", "stride", "scales", "short_side", "flip")
+    how |= select(options, "threshold", "batch_size")
+    bands = select(options, "trimap_widths", "trimap_void")
+    limits = select(options, "device", "workers", "max_skipped")
     with progress(model.info.name, len(images)) as shown:
         evaluation = evaluate(
             model,

@@ -1,10 +1,10 @@
-"""From names on the command line to a network and the images that suit it."""
+"""Opens a network by its name on the command line, and fits the images to it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from erfscope.checkpoints.load import load_model
-from erfscope.datasets import ImageDataset, PluggedDataset, open_dataset
+from erfscope.datasets import ImageDataset, PluggedDataset, with_preprocessing
 from erfscope.model.network import Network
 from erfscope.records.model_info import TrainingFacts, WeightsReport
 from erfscope.zoo.catalog.entries import CATALOG
@@ -21,37 +21,29 @@ def open_network(network: Mapping[str, Any], images: ImageDataset | PluggedDatas
     return load_model(**network, seed=seed)
 
 
-def as_trained(
-    images: ImageDataset | PluggedDataset, training: TrainingFacts, data: str, asked: Mapping[str, Any]
+def preprocess_as_trained(
+    images: ImageDataset | PluggedDataset, training: TrainingFacts, *, keep_size: bool
 ) -> ImageDataset | PluggedDataset:
-    """Open the images again as the network was trained on them, as far as its checkpoint tells.
-
-    Parameters
-    ----------
-    images
-        Of `open_dataset(data, **asked)`.
-    """
-    told: dict[str, Any] = {"channel_order": training.channel_order}
-    if training.mean is not None and training.std is not None:
-        told |= {"mean": training.mean, "std": training.std}
-    if asked["size"] is None and training.crop_size is not None:
-        told["size"] = training.crop_size
-    if told == {"channel_order": images.channel_order}:
-        return images
-    return open_dataset(data, **{**asked, **told})
+    """Normalize and crop images as the network was trained on them, as far as its checkpoint tells."""
+    normalized = training.mean is not None and training.std is not None
+    return with_preprocessing(
+        images,
+        mean=training.mean if normalized else None,
+        std=training.std if normalized else None,
+        channel_order=training.channel_order,
+        size=None if keep_size else training.crop_size,
+    )
 
 
-def pick(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Take some of the options."""
+def select(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return some of the options."""
     return {name: options[name] for name in names}
 
 
-def warn_of(weights: WeightsReport, model: str, warn: Callable[[str], None]) -> None:
-    """Tell of random, partial or broken weights."""
+def warn_about_weights(weights: WeightsReport, model: str, warn: Callable[[str], None]) -> None:
+    """Warn of random, partial or broken weights."""
     if weights.source == "random":
-        warn(
-            f"{model} stands on random weights (seed {weights.seed}); --checkpoint FILE gives it trained ones"
-        )
+        warn(f"{model} has random weights (seed {weights.seed}); --checkpoint FILE gives it trained ones")
     elif weights.missing:
         first = ", ".join(weights.missing[:3])
         warn(f"{len(weights.missing)} tensors are not in {weights.source} and stay random: {first}, …")

@@ -10,7 +10,7 @@ from erfscope.datasets import open_dataset
 from erfscope.engine.accumulation import Progress
 from erfscope.store.write import write_map
 from erfscope.system.atomic_files import prepare_target
-from erfscope.workflows.compute.compute_erf import compute_erf
+from erfscope.workflows.compute.runner import compute_erf
 from erfscope.workflows.measurements import fit_gaussian, measure_star
 
 
@@ -34,10 +34,10 @@ def demo(
     for target in (path, *figures):
         prepare_target(target, overwrite=overwrite)
     model = load_model("deeplabv3", backbone="resnet18", output_stride=8)
-    warn("the demo's network stands on random weights; its star comes from its atrous rates alone")
+    warn("the demo's network has random weights; its star comes from its atrous rates alone")
     dataset = open_dataset("synthetic-leaves", images=images, size=size, labels=False)
-    with progress("demo", images) as shown:
-        erf = compute_erf(model, dataset, progress=shown)
+    with progress("demo", images) as show:
+        erf = compute_erf(model, dataset, progress=show)
     write_map(erf, path, overwrite=overwrite)
     for figure in figures:
         erf.plot(figure, scale=figure.stem.removeprefix("erf-"))

@@ -1,4 +1,4 @@
-"""How much a star's size hangs on the random weights of an untrained network."""
+"""Measures how much a star's size depends on the random weights of an untrained network."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -10,20 +10,28 @@ import numpy as np
 from erfscope.datasets import ImageDataset, PluggedDataset, open_dataset
 from erfscope.datasets.layout_catalog import LAYOUTS
 from erfscope.engine.accumulation import Progress
+from erfscope.engine.image_source import open_source
 from erfscope.errors import MapError
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.model_info import ModelInfo, WeightsReport
 from erfscope.store.read import read_map
 from erfscope.store.write import write_map
-from erfscope.workflows.compute.compute_erf import compute_erf
+from erfscope.workflows.compute.job import ComputeJob
+from erfscope.workflows.compute.options import ComputeOptions
+from erfscope.workflows.compute.runner import run_job
 from erfscope.workflows.measurements import measure_star
 from erfscope.zoo.build import build_network
 from erfscope.zoo.description import NetworkDescription
 from erfscope.zoo.segmentor import Segmentor
 
-# What `open_dataset` takes and a map's provenance keeps.
+# Arguments of `open_dataset` that a map's provenance keeps.
 _OPENING = (
     "name", "root", "split", "size", "fit", "seed", "images", "mean", "std", "channel_order", "options",
+)  # fmt: skip
+
+# All else is at its default: the maps are computed on this machine, of all images.
+_SAME_OPTIONS = (
+    "formula", "target", "unit", "resize", "precision", "batch_size", "replicates", "seed",
 )  # fmt: skip
 
 OpenProgress = Callable[[str, int], AbstractContextManager[Progress]]
@@ -58,7 +66,7 @@ def measure_over_weights(file: Path, count: int, progress: OpenProgress) -> dict
     seeds, files, maps = [first], [file], [own]
     for seed in range(first + 1, first + 1 + count):
         beside = file.with_name(f"{file.stem}.seed{seed}{file.suffix}")
-        maps.append(_drawn_before(own, beside) if beside.exists() else _draw(own, seed, beside, progress))
+        maps.append(_read_drawn(own, beside) if beside.exists() else _draw(own, seed, beside, progress))
         seeds.append(seed)
         files.append(beside)
     distances = [measure_star(erf).center_to_center_px for erf in maps]
@@ -85,22 +93,10 @@ def _weight_seed(erf: ErfMap, file: Path) -> int:
 
 
 def _draw(own: ErfMap, seed: int, out: Path, progress: OpenProgress) -> ErfMap:
-    plan = own.provenance["engine"]
-    images, unit, target = _images(own, out), plan["unit"], plan["target"]
-    with progress(f"weights {seed}", len(images)) as shown:
-        erf = compute_erf(
-            _rebuild(own, seed),
-            images,
-            formula=plan["formula"],
-            target=target["name"] if target["index"] is None else target["index"],
-            unit=unit["layer"] or (unit["y"], unit["x"]),
-            resize=plan["resize"],
-            precision=plan["precision"],
-            batch_size=plan["batch_size"],
-            replicates=0 if own.replicates is None else len(own.replicates),
-            seed=own.provenance["seed"],
-            progress=shown,
-        )
+    images, recorded = _images(own, out), own.provenance["options"]
+    options = ComputeOptions.from_summary({name: recorded[name] for name in _SAME_OPTIONS})
+    with progress(f"weights {seed}", len(images)) as show:
+        erf = run_job(ComputeJob(_rebuild(own, seed), open_source(images), options), show)
     write_map(erf, out, overwrite=False)
     return erf
 
@@ -109,8 +105,8 @@ def _images(own: ErfMap, out: Path) -> ImageDataset | PluggedDataset:
     dataset = own.provenance["dataset"]
     if dataset["name"] not in LAYOUTS:
         raise MapError(f"the images of this map were handed over in Python; compute {out} there too")
-    told = {name: dataset[name] for name in _OPENING if dataset.get(name) is not None}
-    return open_dataset(**told, labels=False)
+    arguments = {name: dataset[name] for name in _OPENING if dataset.get(name) is not None}
+    return open_dataset(**arguments, labels=False)
 
 
 def _rebuild(own: ErfMap, seed: int) -> Segmentor:
@@ -121,7 +117,7 @@ def _rebuild(own: ErfMap, seed: int) -> Segmentor:
     return model
 
 
-def _drawn_before(own: ErfMap, beside: Path) -> ErfMap:
+def _read_drawn(own: ErfMap, beside: Path) -> ErfMap:
     erf = read_map(beside)
     if _apart_from_weights(erf) != _apart_from_weights(own):
         raise MapError(f"{beside} is the map of another network or other images; move it out of the way")

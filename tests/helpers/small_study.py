@@ -7,7 +7,7 @@ import numpy as np
 import tomli_w
 
 from erfscope.batch.batch_plan import Plan, read_plan
-from erfscope.batch.plan_options import ComputeOptions
+from erfscope.batch.plan_options import PlanOptions
 from erfscope.cli.compute_command import compute_command
 from erfscope.cli.network_options import network_option_names
 from erfscope.records.shard import WHOLE, Shard
@@ -51,7 +51,7 @@ def write_plan(folder: Path, **changes) -> Path:
 
 def read(path: Path) -> Plan:
     """Read a plan as the command does."""
-    return read_plan(path, ComputeOptions(compute_command.params, network_option_names()))
+    return read_plan(path, PlanOptions(compute_command.params, network_option_names()))
 
 
 def plan(folder: Path, **changes) -> Plan:

@@ -200,7 +200,7 @@ def test_quiet_and_progress(run):
     assert "map" in loud.out
     quiet = run(*args, "--images", "2", "--out", "b.h5", "-q")
     assert quiet.out == ""
-    assert quiet.err.startswith("warning: fcn stands on random weights")
+    assert quiet.err.startswith("warning: fcn has random weights")
     assert len(quiet.err.splitlines()) == 1
 
 

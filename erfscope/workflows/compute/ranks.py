@@ -1,4 +1,4 @@
-"""One map by several processes: each takes a shard, and under torchrun the first one merges them."""
+"""Computes one map by several processes: each takes a shard; under torchrun the first merges them."""
 
 import time
 from contextlib import nullcontext
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from erfscope.errors import ComputeError, MapError
 from erfscope.records.erf_map import ErfMap
-from erfscope.records.shard import WHOLE, Shard
+from erfscope.records.shard import Shard
 from erfscope.store.merge import merge_files
 from erfscope.store.read import read_map, read_progress
 from erfscope.store.write import write_map
@@ -15,19 +15,19 @@ from erfscope.system.environment import shard_place, torchrun_place
 from erfscope.system.file_lock import locked
 from erfscope.system.signals import stoppable
 from erfscope.train.distributed import open_world
+from erfscope.workflows.compute.options import ComputeOptions
 from erfscope.workflows.compute.to_file import (
-    Display,
-    Order,
-    check_order,
+    RunMessages,
+    RunSetup,
+    check_same_run,
+    check_target,
     compute_to_file,
-    open_run,
-    refuse_another,
+    open_job,
 )
 
-AUTO = "auto"
 _POLL_SECONDS = 0.5
-#: Of all but the first of torchrun's processes.
-_SILENT = Display(
+#: Only the first of torchrun's processes has messages.
+_SILENT = RunMessages(
     warn=lambda text: None,
     note=lambda text: None,
     progress=lambda label, total: nullcontext(lambda done, skipped: None),
@@ -35,12 +35,18 @@ _SILENT = Display(
 
 
 def compute_share(
-    order: Order, out: Path, shard: tuple[int, int] | str | None, display: Display
+    setup: RunSetup,
+    options: ComputeOptions,
+    out: Path,
+    shard: tuple[int, int] | str | None,
+    messages: RunMessages,
 ) -> tuple[Path, ErfMap | None]:
-    """Compute what this process is to: all, a shard, or its part of what torchrun started.
+    """Compute this process's share of a map: all, a shard, or its part of what torchrun started.
 
     Parameters
     ----------
+    options
+        Those of the whole map.
     shard
         (i, n), into `out` itself; "auto": by the numbers that SLURM or torchrun give the process, into a file
         named by the shard; None: all, which processes of torchrun share, and which the first of them merges.
@@ -57,9 +63,11 @@ def compute_share(
         As `compute_to_file`; or "auto" where nothing tells the shard.
     """
     if shard is None and (torchrun_place() or (0, 0, 1, 1))[2] > 1:
-        return out, _compute_together(order, out, display)
-    if shard != AUTO:
-        return out, compute_to_file(order, out, WHOLE if shard is None else Shard(*shard), display)
+        return out, _compute_together(setup, options, out, messages)
+    if shard is None:
+        return out, compute_to_file(setup, options, out, messages)
+    if not isinstance(shard, str):
+        return out, compute_to_file(setup, replace(options, shard=shard), out, messages)
     place = shard_place()
     if place is None:
         raise ComputeError(
@@ -68,61 +76,64 @@ def compute_share(
         )
     own = Shard(*place)
     file = out if own.is_whole else own.file(out)
-    return file, compute_to_file(order, file, own, display)
+    return file, compute_to_file(setup, replace(options, shard=place), file, messages)
 
 
-def _compute_together(order: Order, out: Path, display: Display) -> ErfMap | None:
+def _compute_together(
+    setup: RunSetup, options: ComputeOptions, out: Path, messages: RunMessages
+) -> ErfMap | None:
     rank, _, size, _ = torchrun_place() or (0, 0, 1, 1)
-    files = [Shard(index, size).file(out) for index in range(size)]
+    parts = [Shard(index, size).file(out) for index in range(size)]
     if rank:
-        display = _SILENT
-    with open_world(order.options["device"]) as world:
-        world.lead(lambda: _prepare(order, out, files))
-    if order.resume and out.exists():
-        done = _confirm(order, out, display)
-        return None if rank else done
-    erf = compute_to_file(replace(order, overwrite=False), files[rank], Shard(rank, size), display)
+        messages = _SILENT
+    with open_world(options.device) as world:
+        world.lead(lambda: _prepare(setup, out, parts))
+    if setup.resume and out.exists():
+        finished = _read_finished(setup, options, out, messages)
+        return None if rank else finished
+    own = replace(options, shard=(rank, size))
+    erf = compute_to_file(replace(setup, overwrite=False), own, parts[rank], messages)
     if rank and erf.finished:
         return None
-    return _merge(files, out, erf) if erf.finished else erf
+    return _merge(parts, out, erf) if erf.finished else erf
 
 
-def _prepare(order: Order, out: Path, files: list[Path]) -> None:
+def _prepare(setup: RunSetup, out: Path, parts: list[Path]) -> None:
     """Check the target once for all, and remove the shards of an earlier run that is to be begun anew."""
-    check_order(order, out)
-    there = [file for file in files if file.exists()]
-    if there and not (order.resume or order.overwrite):
-        raise MapError(f"{there[0]} exists already; go on with --resume, or begin anew with --overwrite")
-    for file in there if order.overwrite else []:
-        file.unlink()
+    check_target(setup, out)
+    existing = [part for part in parts if part.exists()]
+    if existing and not (setup.resume or setup.overwrite):
+        raise MapError(f"{existing[0]} exists already; go on with --resume, or begin anew with --overwrite")
+    for part in existing if setup.overwrite else []:
+        part.unlink()
 
 
-def _confirm(order: Order, out: Path, display: Display) -> ErfMap:
-    """Return the finished map that was asked for before, without its shards, which were merged."""
-    before = read_map(out)
-    refuse_another(before, open_run(order, WHOLE, out, display), out)
-    if not before.finished:
+def _read_finished(setup: RunSetup, options: ComputeOptions, out: Path, messages: RunMessages) -> ErfMap:
+    """Read a map that these processes finished before; its shards were merged and are gone."""
+    previous = read_map(out)
+    check_same_run(previous, open_job(setup, options, out, messages), out)
+    if not previous.finished:
         raise MapError(
             f"{out} was begun by one process; go on without torchrun, or begin anew with --overwrite"
         )
-    display.note(f"{out} is finished already")
-    return before
+    messages.note(f"{out} is finished already")
+    return previous
 
 
-def _merge(files: list[Path], out: Path, own: ErfMap) -> ErfMap:
+def _merge(parts: list[Path], out: Path, own: ErfMap) -> ErfMap:
     """Wait until all shards are finished, merge and remove them; a signal leaves them for --resume."""
     with stoppable(in_time=True) as stop, locked(out):
-        while not all(map(_is_finished, files)):
+        while not all(map(_is_finished, parts)):
             if stop:
                 return replace(own, finished=False)
             time.sleep(_POLL_SECONDS)
-        merged = merge_files(files)
+        merged = merge_files(parts)
         write_map(merged, out, overwrite=True)
-    for file in files:
-        file.unlink()
+    for part in parts:
+        part.unlink()
     return merged
 
 
-def _is_finished(file: Path) -> bool:
-    found = read_progress(file)
+def _is_finished(part: Path) -> bool:
+    found = read_progress(part)
     return found is not None and found.finished

@@ -1,4 +1,4 @@
-"""Keeps a run's unfinished map in its file, now and then and when a signal comes."""
+"""Saves a run's unfinished map in its file, now and then and when a signal comes."""
 
 import threading
 import time
@@ -12,16 +12,17 @@ from erfscope.system.file_lock import Hold
 from erfscope.system.signals import Stop
 
 
-class Snapshots:
-    """The keeper of a run whose map is in a file.
+class SnapshotWriter:
+    """Saves a run's map as it grows, and ends the run when a signal comes.
 
     Parameters
     ----------
     path, hold
-        The map file, which is always complete: sums and the images in them are replaced together; and the
-        lock on it.
+        The map file, which is always complete, since sums and the images in them are replaced together; and
+        the lock on it.
     stop
-        Ends the run when it turns true; its last words become a last snapshot.
+        Ends the run when it turns true. If a step takes too long after a signal, the map is saved before the
+        process is ended.
     seconds, images
         Time and number of images between snapshots; `images` None: time alone.
     """
@@ -31,14 +32,14 @@ class Snapshots:
         self._writing = threading.Lock()
         self._saved_at, self._saved_images = time.monotonic(), 0
 
-    def begin(self, take: Callable[[], ErfMap], images: int) -> None:
-        """Begin with `images` already in the map, which `take` returns at any time."""
-        self._take, self._saved_images = take, images
+    def begin(self, build: Callable[[], ErfMap], images: int) -> None:
+        """Begin with so many images in the map, which `build` returns at any time, in any thread."""
+        self._build, self._saved_images = build, images
         self._saved_at = time.monotonic()
         self.stop.on_deadline.append(self._save)
 
     def ends(self, images: int) -> bool:
-        """Save if it is time to, or if a signal came, and then end the run."""
+        """Save the map, of so many images by now, if it is time to; return True if a signal came."""
         waited = time.monotonic() - self._saved_at
         enough = self.images is not None and images - self._saved_images >= self.images
         if self.stop or waited >= self.seconds or enough:
@@ -48,18 +49,18 @@ class Snapshots:
     def _save(self) -> None:
         """Write the map as it stands, unless the file holds it already."""
         with self._writing:
-            erf = self._take()
+            erf = self._build()
             if len(erf.records) != self._saved_images:
                 self._write(erf)
             self._saved_at = time.monotonic()
 
     def finish(self, erf: ErfMap) -> None:
-        """Replace the file by the finished map, which no last snapshot of another thread replaces.
+        """Replace the file by the finished map; no snapshot of another thread comes after it.
 
         Raises
         ------
         MapError
-            It can't be written, or isn't ours any more; the last snapshot stays.
+            It can't be written, or the lock is another's by now; the last snapshot stays.
         """
         with self._writing:
             self._write(erf)

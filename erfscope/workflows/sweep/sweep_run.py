@@ -23,7 +23,7 @@ from erfscope.train.assemble import open_images
 from erfscope.train.loop import LAST, LAST_STATE, Show
 from erfscope.train.recipes.recipe import Recipe
 from erfscope.train.validation import score
-from erfscope.workflows.compute.compute_erf import compute_erf
+from erfscope.workflows.compute.runner import compute_erf
 from erfscope.workflows.measurements import measure_extent, measure_star
 from erfscope.workflows.predict_fov import predict_fov
 from erfscope.workflows.star_prediction import compare_to_prediction, recorded_prediction
