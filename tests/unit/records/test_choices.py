@@ -7,7 +7,7 @@ import pytest
 
 from erfscope.datasets import fit_to_size
 from erfscope.engine import engines, formulas
-from erfscope.records import choices, gaussian
+from erfscope.records import choices
 from erfscope.report import map_figure
 from erfscope.scores import inference
 from erfscope.system import precision
@@ -22,7 +22,6 @@ from erfscope.system import precision
         (choices.FITS, fit_to_size.FITS),
         (choices.MODES, inference.MODES),
         (choices.SCALES, map_figure.SCALES),
-        (choices.SHAPES, ("auto", *gaussian.GAUSSIAN_MODELS)),
     ],
 )
 def test_names_are_those_that_are_implemented(names, implemented):
