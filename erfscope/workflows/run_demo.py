@@ -1,4 +1,4 @@
-"""Everything once, on built-in images."""
+"""The demo: one map of synthetic images, computed, drawn and measured."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""The closed forms against every number that the study prints."""
+"""The formulas against every number that the study prints."""
 
 import pytest
 
