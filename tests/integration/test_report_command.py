@@ -12,8 +12,8 @@ import pytest
 from simulated_maps import Blob, clipped_sums, star_variance
 
 from erfscope.records.convergence import Convergence, ErrorCheck
-from erfscope.records.flags import Flag
 from erfscope.records.erf_map import ErfMap
+from erfscope.records.flags import Flag
 from erfscope.records.unit import Unit
 from erfscope.workflows.map_report import write_report
 
