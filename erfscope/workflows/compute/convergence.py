@@ -12,7 +12,7 @@ from erfscope.records.flags import Flag
 
 
 class Watch:
-    """Looks at the sums of a run at certain numbers of images; see `measure.convergence`.
+    """Looks at the sums of a run at certain numbers of images; see `measure.sampling_error`.
 
     Parameters
     ----------
