@@ -1,4 +1,4 @@
-"""What a map lies on: its level along the image's border."""
+"""The background of a map: its level along the image's border."""
 
 import numpy as np
 from scipy import stats
@@ -29,7 +29,7 @@ def measure_background(erf: FloatArray) -> tuple[float, float]:
     pieces = [piece for strip in strips for piece in np.array_split(strip, PIECES, axis=1) if piece.size]
     means = np.array([piece.mean() for piece in pieces])
     level = float(stats.trim_mean(means, 1 / 3))
-    # Of normal scatter: 1.4826 median deviations are one standard deviation, and even a median is only
+    # For normal scatter 1.4826 median deviations are one standard deviation, and even a median is only
     # 1.2533 times less certain than a mean.
     spread = 1.4826 * float(np.median(np.abs(means - level)))
     return level, 1.2533 * spread / np.sqrt(len(means))

@@ -93,7 +93,7 @@ def effective_diameter(mean: MeanMap, background: float = 0.0) -> float:
 
 
 def sides_of_shares(boxes: Boxes, values: FloatArray, shares: Sequence[float]) -> FloatArray:
-    """Sides in px of the boxes that hold shares of a map, linear between the odd sides; NaN of nothing."""
+    """Sides in px of the boxes that hold shares of a map, linear between odd sides; NaN of an empty map."""
     total = float(values.sum())
     if not total > 0:
         return np.full(len(shares), np.nan)
@@ -102,7 +102,7 @@ def sides_of_shares(boxes: Boxes, values: FloatArray, shares: Sequence[float]) -
 
 
 def side_above_background(boxes: Boxes, values: FloatArray, level: float, error: float) -> float:
-    """Side in px of the square with 95 % of what stands above the background; NaN if nothing surely does."""
+    """Side in px of the box with 95 % of what stands above the background; NaN if nothing surely does."""
     if not stands_above(values, level, error):
         return float("nan")
     return float(sides_of_shares(boxes, values - level, [ABOVE_BACKGROUND])[0])
@@ -144,7 +144,7 @@ def _area_ratios(boxes: Boxes, means: JackknifeMeans, data: Callable[[MeanMap], 
 
 
 def _smallest(boxes: Boxes, values: FloatArray) -> list[int | None]:
-    """For each threshold the smallest square that holds more and doesn't cover the map: its index."""
+    """Return for each threshold the index of the smallest box that holds more and doesn't cover the map."""
     total = float(values.sum())
     if total <= 0:
         return [None] * len(THRESHOLDS)

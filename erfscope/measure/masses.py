@@ -1,4 +1,4 @@
-"""Whether a map is that of many images or of a few heavy ones."""
+"""How evenly the images contribute to a map."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def measure_masses(names: Sequence[str], masses: Sequence[float]) -> MassStatist
     Parameters
     ----------
     names, masses
-        Of the images; a mass is the sum over all pixels of the clipped gradient, not negative.
+        One for each image; a mass is the sum over all pixels of the clipped gradient, not negative.
 
     Returns
     -------

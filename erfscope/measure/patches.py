@@ -59,7 +59,7 @@ class _Comb:
 
 
 class _Map:
-    """A map's middle, and what it is relative to local means, on three or four scales."""
+    """A map's middle, and its ratio to local means, on three or four scales."""
 
     def __init__(self, erf: FloatArray) -> None:
         self.corner = tuple(max(0, (size - LOOKED_AT) // 2) for size in erf.shape)
@@ -69,7 +69,7 @@ class _Map:
         self.relative = cache(self._relative)
 
     def around(self, period: int) -> int:
-        """Side of the window of local means that leaves a pattern of that period in: one to two periods."""
+        """Return the side of the window of local means that keeps a pattern: one to two of its periods."""
         return int(2 ** period.bit_length()) + 1
 
     def _relative(self, window: int) -> FloatArray:
@@ -112,7 +112,7 @@ def measure_patches(erf: FloatArray) -> Patches:
 
 
 def _texture_shares(middle: _Map, sizes: list[int]) -> dict[int, float]:
-    """Of the energy of all periodic texture, the share that repeats with each size and no finer one."""
+    """Return the share of all periodic texture's energy that repeats with each size and no finer one."""
     combs: dict[int, _Comb] = {}
     for period in range(sizes[0] - 1, sizes[-1] + sizes[-1] // 8 + 1):
         combs[period] = _comb(_compressed(middle.relative(middle.around(period))), period)
@@ -120,7 +120,7 @@ def _texture_shares(middle: _Map, sizes: list[int]) -> dict[int, float]:
 
 
 def _compressed(relative: FloatArray) -> FloatArray:
-    """From 0 to 1, lest a few bright pixels of few images decide."""
+    """Compress to 0 to 1, lest a few bright pixels of few images decide."""
     compressed: FloatArray = relative / (1 + relative)
     return compressed
 
@@ -177,7 +177,10 @@ def _strongest_steps(middle: _Map, sizes: list[int]) -> tuple[int, float]:
 
 
 def _step_share(middle: _Map, size: int) -> float:
-    """Of the jump across the borders of patches, what exceeds that within; the weaker axis's. 0 if unsure."""
+    """Return the share of the jump across patch borders that exceeds jumps within; 0 if unsure.
+
+    Of the two axes' shares the smaller one.
+    """
     # Any stride up to 32, and every second patch.
     periods = (SIZES[-1], 2 * size, size)
     plain = middle.values

@@ -1,4 +1,4 @@
-"""One verdict on what a map looks like, from the measurements of its star, its patches and its Gaussian."""
+"""Classifies a map by the measurements of its star, its patches and its Gaussian."""
 
 from math import pi
 

@@ -71,7 +71,7 @@ def systematic_bound(
     Parameters
     ----------
     distances
-        Of the rings, px, ascending.
+        Distances of the rings, px, ascending.
     width
         FWHM of a blob, px.
     """

@@ -1,4 +1,4 @@
-"""Maps held against each other."""
+"""Maps compared with each other."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -34,7 +34,7 @@ class MapNumbers:
 
 @dataclass(frozen=True)
 class Difference:
-    """The second map's number less the first's, and whether it is more than the sampling of images.
+    """The second map's number less the first's, and how it compares with the sampling of images.
 
     `t` has `degrees` of freedom; `p_value` is two-sided and not corrected for how many are tested. None
     where an error isn't known.
@@ -83,7 +83,7 @@ class BlockComparison:
 
     @property
     def share_significant(self) -> float | None:
-        """Of the blocks; None if none was tested."""
+        """Share of the tested blocks that differ; None if none was tested."""
         tested = np.isfinite(self.t)
         return float(self.significant.sum() / tested.sum()) if tested.any() else None
 
@@ -104,7 +104,7 @@ class BlockComparison:
 
 @dataclass(frozen=True)
 class PairComparison:
-    """A map (`second`) held against the first one (`first`): positions in the list of maps.
+    """A map (`second`) compared with another (`first`), by their positions in the list of maps.
 
     `paired` tells that both saw the same images in the same groups, so that what the images do to both
     cancels. `blocks` is None where the sizes differ.
@@ -131,7 +131,7 @@ class PairComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two or more maps: the numbers of each, and each but the first held against the first."""
+    """Two or more maps: the numbers of each, and each but the first compared with the first."""
 
     maps: tuple[MapNumbers, ...]
     pairs: tuple[PairComparison, ...]

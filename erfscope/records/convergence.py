@@ -9,7 +9,7 @@ from erfscope.records.flags import Flag, flag_fields, read_flags
 
 @dataclass(frozen=True)
 class ErrorCheck:
-    """The sampling errors of a map of so many images, as `measure.convergence` found them.
+    """The sampling errors of a map of so many images, as `measure.sampling_error` found them.
 
     Attributes
     ----------

@@ -14,9 +14,9 @@ ByThreshold = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class AreaRatios:
-    """The smallest squares about the projected center that hold given shares of a map.
+    """The smallest square boxes about the projected center that hold given shares of a map.
 
-    `side_px` is odd; `area_ratio` is the share of the image's area that the square covers. The standard
+    `side_px` is odd; `area_ratio` is the share of the image's area that the box covers. The standard
     errors are those of a side measured between the odd ones.
     """
 
@@ -69,7 +69,7 @@ class Extent:
     background
         Of the mean map, along the image's border.
     side95_above_background_px
-        Side of the square about the projected center that holds 95 % of Σ (E − background).
+        Side of the square box about the projected center that holds 95 % of Σ (E − background).
     images
         How the images share the map; None for an imported one.
     """

@@ -1,4 +1,4 @@
-"""The one word for what a map looks like."""
+"""The pattern that a map shows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

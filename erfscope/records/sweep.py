@@ -20,7 +20,7 @@ class SweepRun:
     miou, miou_image_stderr
         On the validation images, and its standard error from their sampling.
     star
-        A `StarMeasurement`'s summary, held against the prediction.
+        A `StarMeasurement`'s summary, with its comparison with the prediction.
     prediction
         A `FovPrediction`'s summary at the crop that is trained on, empty without one.
     side95_px

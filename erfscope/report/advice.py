@@ -49,7 +49,7 @@ def advise(predicted: Mapping[str, Any], star: Mapping[str, Any], crop: Crop) ->
     predicted
         Summary of a `FovPrediction`, or an empty mapping.
     star
-        Summary of a `StarMeasurement`, held against the prediction.
+        Summary of a `StarMeasurement`, with its comparison with the prediction.
     crop
         What the network is trained on.
     """

@@ -26,11 +26,13 @@ class Chapter:
     Attributes
     ----------
     document
-        The JSON form of all that was found; the tables tell nothing else.
-    provenance
-        How the map came about.
+        The JSON form of all that was found; the tables hold nothing else.
+    provenance_facts
+        How the map came about, JSON-able.
+    pictures
+        In the order of the page.
     values
-        For the cursor, see `report.pictures.hover_values`.
+        Read out under the cursor, see `report.pictures.hover_values`.
     """
 
     document: Mapping[str, Any]

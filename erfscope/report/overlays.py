@@ -13,7 +13,8 @@ from erfscope.records.gaussian import GaussianFit
 from erfscope.records.star import StarMeasurement
 from erfscope.report.map_view import MapView
 
-# Told apart by their shapes; the colors stand out from all of magma, with a dark rim on its light end.
+# Marks are told apart by their shapes. Their colors stand out from all of magma; a dark rim helps on its
+# light end.
 CENTER_COLOR = STAR_COLOR = "#40e0ff"
 GAUSSIAN_COLOR = "#ffffff"
 PREDICTION_COLOR = "#9dff57"
@@ -24,7 +25,7 @@ CROWD = 200  # marks; more than these are drawn smaller
 
 
 def draw_overlays(axes: Axes, view: MapView) -> list[Artist]:
-    """Mark the projected center, and what the view shows as far as its findings hold it.
+    """Mark the projected center, and what the view shows, as far as it was found.
 
     Returns
     -------
@@ -124,7 +125,7 @@ def _line(color: str, label: str, width: float, style: Dashes = SOLID) -> Line2D
 
 
 def _mark_area(count: int) -> float:
-    """Of one mark, in square points."""
+    """Return the area of one mark, in square points."""
     return 60.0 * min(1.0, CROWD / max(count, 1))
 
 

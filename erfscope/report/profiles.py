@@ -58,7 +58,7 @@ def _means(values: FloatArray, step: int) -> FloatArray:
 
 
 def radial_profile(image: FloatArray, center: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
-    """Average over rings 1 px wide around a center, or what lies of them in the map.
+    """Average over rings 1 px wide around a center, as far as they lie in the map.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def radial_profile(image: FloatArray, center: tuple[float, float]) -> tuple[Floa
     Returns
     -------
     radii, means
-        px, of those rings that hold a pixel; and in the units of `image`.
+        Radii in px of the rings that hold a pixel; their means in the units of `image`.
     """
     y, x = (np.arange(length) - at for length, at in zip(image.shape, center, strict=True))
     ring = np.rint(np.hypot(y[:, None], x[None, :])).astype(np.intp).ravel()

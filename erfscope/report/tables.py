@@ -56,7 +56,7 @@ class Table:
 
 
 def make_tables(document: Document) -> tuple[Table, ...]:
-    """Make the tables of one map's document (see `workflows.figures.examine`): all that its record holds."""
+    """Make the tables of one map's document, as `workflows.map_report` makes it."""
     tables = [star_table(document), ring_table(document), gaussian_table(document["gaussian"])]
     tables += [extent_table(document["extent"]), reach_table(document["extent"])]
     tables += [pattern_table(document["pattern"]), prediction_table(document["prediction"])]
@@ -157,7 +157,7 @@ def _parameter(fit: Document, key: str, unit: str) -> str:
 
 
 def extent_table(extent: Document) -> Table:
-    """Set the squares that hold given shares of the mean map beside those of its logarithm."""
+    """Set the boxes that hold given shares of the mean map beside those of its logarithm."""
     rows = []
     for threshold in extent["side_px"]:
         cells = []
@@ -167,14 +167,14 @@ def extent_table(extent: Document) -> Table:
         rows.append((percent(float(threshold), places=0, sign=False), *cells))
     header = ("share of the map", "side", "of the image", "side, log10(1 + map)", "of the image")
     notes = (
-        "Smallest squares about the projected center that hold a share of the mean map.",
+        "Smallest square boxes about the projected center that hold a share of the mean map.",
         "Those of its logarithm depend on the gradient's scale.",
     )
     return Table("Extent", header, tuple(rows), notes)
 
 
 def reach_table(extent: Document) -> Table:
-    """Tell the widths that need no threshold of the whole map."""
+    """List the widths that need no threshold on the whole map."""
     rows = [
         (name, with_error(extent[f"{key}_px"], extent[f"{key}_stderr_px"], "px")) for name, key in REACH_ROWS
     ]
@@ -183,14 +183,14 @@ def reach_table(extent: Document) -> Table:
 
 
 def pattern_table(pattern: Document) -> Table:
-    """Give the one word for the map, and every word's score."""
+    """Name the map's pattern, and give every pattern's score."""
     scores = sorted(pattern["scores"].items(), key=lambda item: -item[1])
     rows = tuple((name, f"{score:.2f}") for name, score in scores)
     return Table(f"Pattern: {pattern['pattern']}", ("", "score"), rows)
 
 
 def prediction_table(predicted: Document) -> Table:
-    """Tell what the network's graph predicts without any image."""
+    """List what the network's graph predicts without any image."""
     if not predicted:
         return Table("Predicted from the network's graph", (), ())
     shares = predicted.get("valid_tap_fraction") or ()

@@ -70,8 +70,9 @@ def write_report(
     Returns
     -------
     list
-        One JSON-able document a map: file, subtitle (network, weights and data in a line), map, star (held
-        against the prediction), gaussian, pattern, extent, convergence, prediction, advice, flags.
+        One JSON-able document a map: file, subtitle (network, weights and data in a line), map, star (with
+        its comparison with the prediction), gaussian, pattern, extent, convergence, prediction, advice,
+        flags, flag_codes.
 
     Raises
     ------
@@ -108,19 +109,19 @@ def _document(
     predicted: Mapping[str, Any],
     crop: int | None,
 ) -> dict[str, Any]:
-    held = star.summary() | compare_to_prediction(star, predicted, reach(erf.size, erf.projected_center))
+    compared = star.summary() | compare_to_prediction(star, predicted, reach(erf.size, erf.projected_center))
     extent = measure_extent(erf)
     pattern = classify(star, measure_patches(erf.erf), fit, erf.size, float(np.maximum(erf.erf, 0).sum()))
     return {
         "file": str(file),
         "subtitle": MapView(erf, "log").title.replace("\n", " · "),
         "map": _map_facts(erf, extent.images),
-        "star": held,
+        "star": compared,
         "gaussian": fit.summary(),
         "pattern": pattern.summary(),
         "extent": extent.summary(),
         "prediction": dict(predicted),
-        "advice": advise(predicted, held, _crop(erf, crop)).summary(),
+        "advice": advise(predicted, compared, _crop(erf, crop)).summary(),
         **flag_fields(
             [
                 *(flag.prefixed("map") for flag in _map_flags(erf)),

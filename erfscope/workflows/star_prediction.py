@@ -110,7 +110,7 @@ def _rings(star: StarMeasurement, predicted: Mapping[str, Any], farthest: float)
 
 
 def _nearest(distance: float, expected: Sequence[float], found: Sequence[float]) -> float | None:
-    """Of the found rings the nearest one that lies nearer to this distance than to any other expected."""
+    """Return the nearest found ring that lies nearer to this distance than to any other expected one."""
     mine = [ring for ring in found if min(expected, key=lambda each: abs(each - ring)) == distance]
     return min(mine, key=lambda ring: abs(ring - distance), default=None)
 

@@ -30,9 +30,9 @@ def judge_asymmetry(
         The fit that gives y0 and σy: to the whole map, then to the map without each group of images, if
         there are enough groups.
     wide
-        The same of the fit that gives both sigmas, and
+        The same for the fit that gives both sigmas.
     widths_shape
-        its shape, which may not be "symmetric".
+        The shape of that fit, which may not be "symmetric".
     shares
         (G,) each group's share of the images.
     center

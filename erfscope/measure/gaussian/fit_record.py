@@ -1,4 +1,4 @@
-"""From a fit to its record: names and units, errors of both kinds, and what to doubt."""
+"""From a fit to its record: names and units, errors of both kinds, and flags."""
 
 import numpy as np
 

@@ -26,9 +26,9 @@ def r_squared(data: FloatArray, left_over: FloatArray) -> float:
 
 
 def r_squared_smoothed(data: FloatArray, left_over: FloatArray) -> float:
-    """Return the same of map and residual smoothed alike, with a Gaussian σ of 1/64 of the short side.
+    """Return R² of map and residual after smoothing both, with a Gaussian σ of 1/64 of the short side.
 
-    It is averaged in blocks of at most half of that first, which a smoothed map survives.
+    Both are first averaged in blocks of at most half of that, which changes a smoothed map little.
     """
     sigma = max(LEAST_SMOOTHING, min(data.shape) / SMOOTHING)
     bins = even_bins(data.shape, max(1, int(sigma / 2)))

@@ -54,11 +54,11 @@ class Region:
     erf_squared
         (H, W): E², of any scale.
     center
-        (y, x) in px, about which a lattice is sought.
+        (y, x) in px of the lattice's expected center.
     outermost
         Distance of the outermost ring, px.
     sigma
-        Of the blobs in E², px.
+        σ of the blobs in E², px.
     """
 
     def __init__(
@@ -98,9 +98,9 @@ class LatticeFitter:
     region
         The cells.
     distances
-        Of the lines, px, ascending: starting values, each right to about a σ.
+        Distances of the lines, px, ascending: starting values, each right to about a σ.
     sigma
-        Of the blobs in E², px: a starting value.
+        σ of the blobs in E², px: a starting value.
     pattern
         "star" or "grid".
     """

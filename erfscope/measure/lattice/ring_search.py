@@ -37,9 +37,9 @@ class RingCandidate:
     rings
         Distances in px, ascending.
     strengths
-        Of the rings, of any scale.
+        Strengths of the rings, of any scale.
     sigma
-        Of the blobs in E², px.
+        σ of the blobs in E², px.
     half
         Half a side of the square that was searched, px.
     """

@@ -161,7 +161,7 @@ def test_the_stride_that_counts_is_that_of_the_map_that_is_read():
     assert (predicted.output_stride, predicted.read_stride) == (16, 1)
     assert predicted.center_to_center_px == 72
     assert predicted.recommended_rate == 16
-    assert any("stride 1" in flag and "r* would be 1.00" in flag.message for flag in predicted.flags)
+    assert any("stride 1" in flag.message and "r* would be 1.00" in flag.message for flag in predicted.flags)
 
 
 def test_taps_outside_of_the_map_are_counted():

@@ -20,6 +20,7 @@ from erfscope.measure.sampling_error import (
 )
 from erfscope.measure.star import measure_star
 from erfscope.records.convergence import Convergence, ErrorCheck
+from erfscope.records.flags import Flag
 from erfscope.records.star import Ring, StarMeasurement
 
 FWHM = 2 * np.sqrt(2 * np.log(2))  # of a Gaussian's σ
@@ -192,5 +193,6 @@ def test_the_error_falls_with_the_root_of_the_images():
 
 
 def test_records_survive_json():
-    record = Convergence(0.01, (SEEN, replace(SEEN, pattern="none", arm_error=None)), True, ("mind this",))
+    checks = (SEEN, replace(SEEN, pattern="none", arm_error=None))
+    record = Convergence(0.01, checks, True, (Flag("stopped_by_error", "mind this"),))
     assert Convergence.from_summary(json.loads(json.dumps(record.summary(), allow_nan=False))) == record

@@ -31,7 +31,7 @@ def test_every_blob_is_marked_where_it_was_measured(everything, findings):
     np.testing.assert_array_equal(places, [(arm.x_px, arm.y_px) for arm in arms])
 
 
-def test_rings_are_boxes_about_the_stars_own_center(everything, findings):
+def test_rings_are_squares_about_the_stars_own_center(everything, findings):
     y, x = findings.star.center
     for number, ring in enumerate(findings.star.rings, 1):
         box = by_gid(everything["map"], f"ring-{number}").get_bbox()

@@ -263,7 +263,8 @@ def test_without_a_pixel_in_the_band(voc, net):
     found = erfscope.evaluate(net, dataset, trimap_widths=(2, 40), workers=0)
     assert found.summary()["trimap"][0]["miou"] is None
     assert any(
-        "no labeled pixel within 2 px" in flag and "--trimap-void" in flag.message for flag in found.flags
+        "no labeled pixel within 2 px" in flag.message and "--trimap-void" in flag.message
+        for flag in found.flags
     )
     with pytest.raises(ScoreError, match="widths above 0"):
         erfscope.evaluate(net, dataset, trimap_widths=(0,))
