@@ -7,7 +7,7 @@ import os
 import pytest
 from small_study import NAME, make_map, plan
 
-from erfscope.batch.logs import ending, starting
+from erfscope.batch.logs import end_line, start_line
 from erfscope.batch.queue import QueuedJob
 from erfscope.batch.status import MEASURED, read_status
 from erfscope.batch.study_record import open_study
