@@ -1,1 +1,1 @@
-"""Many maps by one plan: a file's jobs, their tasks, and who carries them out, this machine or SLURM."""
+"""Studies of many maps: a plan, its jobs and their tasks, run on this machine or by SLURM."""

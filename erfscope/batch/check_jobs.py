@@ -1,4 +1,4 @@
-"""Asks the catalogs before anything runs: what can't be is told at once, not by a hundred jobs in a queue."""
+"""Check jobs before any runs, so that a mistake is reported once, not by a hundred jobs in a queue."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -7,24 +7,24 @@ from typing import Any
 from erfscope.batch.batch_plan import Job
 from erfscope.errors import BatchError, ErfscopeError
 
-# Of what names a network, these aren't options of the network.
+# Keys of a network in a plan that aren't options of the network itself.
 _NO_OPTIONS = ("model", "config", "checkpoint", "allow_partial", "trust", "option")
 
 
 def check_jobs(jobs: Iterable[Job], where: str) -> None:
-    """Check that files of networks are there, and that the catalogs have the named networks and datasets.
+    """Check that networks' files are there, and that there are such networks and datasets.
 
     Raises
     ------
     BatchError
         There is no such network or dataset, or the network doesn't have an option: rates, say.
     """
-    # With them comes torch, which a status can do without.
+    # These import torch, which a status needn't.
     from erfscope import plugins
     from erfscope.datasets.opening import choose_layout
 
     brought = plugins.names(plugins.DATASETS)
-    # A network is one object in all its jobs: of datasets and sizes.
+    # The jobs of a network share one mapping, whatever their datasets and sizes.
     for job in {(id(job.chosen), job.data): job for job in jobs}.values():
         try:
             choose_layout(job.data, brought)

@@ -1,4 +1,4 @@
-"""Names of jobs: of what they are made of alone, so that they stay when a plan grows, and good as folders."""
+"""Names of jobs, made from their parts so that they stay when a plan grows; they are names of folders."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ _WEIGHTS = (".ckpt", ".onnx", ".pt", ".pt2", ".pth", ".safetensors", ".bin")
 
 
 def network_name(network: Mapping[str, Any], where: str) -> str:
-    """Return a network's own `name`, or one of its model, backbone, output stride and checkpoint."""
+    """Return a network's `name`, else one made from its model, backbone, output stride and checkpoint."""
     if "name" in network:
         return _checked(network["name"], where)
     stride = network.get("output_stride")
@@ -27,7 +27,7 @@ def network_name(network: Mapping[str, Any], where: str) -> str:
 
 
 def dataset_name(dataset: Mapping[str, Any], where: str) -> str:
-    """Return a dataset's own `name`, or one of its layout and split."""
+    """Return a dataset's `name`, else one made from its layout and split."""
     if "name" in dataset:
         return _checked(dataset["name"], where)
     return _slug("-".join(str(dataset[key]) for key in ("data", "split") if key in dataset))
@@ -39,7 +39,7 @@ def job_name(network: str, dataset: str, size: str | None, rates: Sequence[int] 
     Raises
     ------
     BatchError
-        It is too long for a folder.
+        The name is too long for a folder.
     """
     rates_part = "r" + "-".join(map(str, rates)) if rates else None
     name = "_".join(part for part in (network, dataset, size, rates_part) if part)
@@ -55,7 +55,7 @@ def _checked(name: Any, where: str) -> str:
 
 
 def _file_name(spec: Any) -> str:
-    """Return the last part of a path, without what weights files end in; `hf:user/name` stays whole."""
+    """Return the last part of a path, without the suffix of a weights file; `hf:user/name` stays whole."""
     if ":" in str(spec):
         return str(spec)
     path = PurePath(str(spec))

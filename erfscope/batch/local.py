@@ -1,4 +1,4 @@
-"""Carries out tasks on this machine: so many at once, each on cores of its own."""
+"""Run tasks on this machine, several at once, each on cores of its own."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
-from erfscope.batch.logs import ending, read_last_run, starting
+from erfscope.batch.logs import end_line, read_last_run, start_line
 from erfscope.batch.tasks import Task, is_held
 from erfscope.errors import BatchError
 from erfscope.system.atomic_files import replacing
@@ -23,12 +23,16 @@ _SECONDS_BETWEEN_LOOKS = 0.1
 
 @dataclass
 class LocalRun:
-    """What became of tasks, by their names: done, failed and why, or asked to end before they were done.
+    """The results of a run.
 
     Attributes
     ----------
+    done, interrupted
+        Names of tasks that are done, and of those that a signal ended before they were.
+    failed
+        Name -> reason, of the others that have ended.
     stopped
-        Whether a signal left something undone; the same tasks go on where they stopped.
+        Whether a signal left a task undone; another run of the same tasks goes on where it stopped.
     """
 
     done: set[str] = field(default_factory=set)
@@ -38,8 +42,8 @@ class LocalRun:
 
 
 @dataclass(frozen=True)
-class _Running:
-    """A process; `printed` gets its stdout where that is what the task makes."""
+class _RunningTask:
+    """The process of a task; `printed` is the file of its stdout if the task's result is what it prints."""
 
     task: Task
     process: subprocess.Popen[bytes]
@@ -50,21 +54,21 @@ class _Running:
 
 @dataclass
 class LocalRunner:
-    """Carries out tasks.
+    """Runs tasks as processes.
 
     Attributes
     ----------
     folder
-        What commands run in.
+        Working folder of the processes.
     at_once
         How many processes run at once, at least 1.
     stop
-        Turns true on a signal: processes are asked to end, and nothing new begins.
+        Becomes true on a signal: then processes are asked to end, and no other begins.
     tell
-        Is told of a task that begins ("begins"), waits for another process that makes the same ("waits"), or
-        has ended ("done", "interrupted", or why it failed).
+        Called with a task and "begins", "waits" (for another process that computes the same), "done",
+        "interrupted", or the reason why it failed.
     program
-        How erfscope is called.
+        The command that runs erfscope.
     """
 
     folder: Path
@@ -75,22 +79,22 @@ class LocalRunner:
     _told: set[str] = field(default_factory=set, init=False)
 
     def run(self, tasks: Sequence[Task]) -> LocalRun:
-        """Carry out tasks, each as soon as those that it needs are done; one that fails stops only its own.
+        """Run tasks, each when those that it needs are done; a failed one stops only those that need it.
 
-        A need that isn't among the tasks counts as done.
+        Needed tasks that aren't given count as done.
 
         Raises
         ------
         BatchError
             A process can't be started, or a log can't be written.
         """
-        came_out, waiting, running = LocalRun(), list(tasks), list[_Running]()
+        results, waiting, running = LocalRun(), list(tasks), list[_RunningTask]()
         cores, asked_to_end = _divide_cores(self.at_once), False
         try:
             while True:
                 held = False
                 if not self.stop:
-                    held = self._fill(running, waiting, cores, came_out)
+                    held = self._start_ready(running, waiting, cores, results)
                 elif not asked_to_end:
                     asked_to_end = True
                     for each in running:
@@ -100,24 +104,24 @@ class LocalRunner:
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
                 for each in [each for each in running if each.process.poll() is not None]:
                     running.remove(each)
-                    self._take_in(each, came_out)
-        finally:  # of a second Ctrl-C, say
+                    self._finish(each, results)
+        finally:  # also after a second Ctrl-C
             for each in running:
                 each.process.kill()
                 each.process.wait()
                 each.log.close()
-        came_out.stopped = bool(came_out.interrupted or (self.stop and waiting))
-        return came_out
+        results.stopped = bool(results.interrupted or (self.stop and waiting))
+        return results
 
-    def _fill(
-        self, running: list[_Running], waiting: list[Task], cores: Sequence[set[int]], came_out: LocalRun
+    def _start_ready(
+        self, running: list[_RunningTask], waiting: list[Task], cores: Sequence[set[int]], results: LocalRun
     ) -> bool:
-        """Start tasks while there are any that can start, and places.
+        """Start the tasks that can start, as long as there are places.
 
-        Returns whether one waits for another process, one that a killed batch left behind, say.
+        Returns whether a task waits for another process, which a killed batch left running, say.
         """
         undone = {task.name for task in waiting} | {each.task.name for each in running}
-        undone |= came_out.failed.keys() | came_out.interrupted
+        undone |= results.failed.keys() | results.interrupted
         held = False
         for task in list(waiting):
             places = set(range(len(cores))) - {each.place for each in running}
@@ -141,13 +145,13 @@ class LocalRunner:
             self._told.add(task.name)
             self.tell(task, "waits")
 
-    def _start(self, task: Task, place: int) -> _Running:
+    def _start(self, task: Task, place: int) -> _RunningTask:
         words = (*self.program, *task.words)
         printed = task.file.with_name(f".{task.file.name}.part") if task.prints else None
         try:
             task.folder.mkdir(parents=True, exist_ok=True)
             log = task.log.open("ab", buffering=0)
-            log.write(starting(words).encode())
+            log.write(start_line(words).encode())
             with (printed or Path(os.devnull)).open("wb") as stdout:
                 process = subprocess.Popen(
                     words,
@@ -158,14 +162,14 @@ class LocalRunner:
                 )
         except OSError as error:
             raise BatchError(f"can't begin {task.name} ({error}); its log is {task.log}") from error
-        return _Running(task, process, place, log, printed)
+        return _RunningTask(task, process, place, log, printed)
 
-    def _take_in(self, ended: _Running, came_out: LocalRun) -> None:
-        """Keep what a process made, or say why it made nothing."""
+    def _finish(self, ended: _RunningTask, results: LocalRun) -> None:
+        """Keep the result of a process that has ended, or record why it failed."""
         task, code = ended.task, ended.process.returncode
-        if code and self.stop:  # a measurement knows no code of its own for this
+        if code and self.stop:  # a measurement has no exit code of its own for an interruption
             code = EXIT_RESUMABLE
-        ended.log.write(ending(code).encode())
+        ended.log.write(end_line(code).encode())
         ended.log.close()
         if ended.printed:
             if code == 0:
@@ -173,19 +177,19 @@ class LocalRunner:
                     ended.printed.replace(temporary)
             ended.printed.unlink(missing_ok=True)
         if code == 0:
-            came_out.done.add(task.name)
+            results.done.add(task.name)
             self.tell(task, "done")
         elif code == EXIT_RESUMABLE:
-            came_out.interrupted.add(task.name)
+            results.interrupted.add(task.name)
             self.tell(task, "interrupted")
         else:
             last = read_last_run(task.log)
-            came_out.failed[task.name] = last.reason if last else f"exit code {code}"
-            self.tell(task, came_out.failed[task.name])
+            results.failed[task.name] = last.reason if last else f"exit code {code}"
+            self.tell(task, results.failed[task.name])
 
 
 def _divide_cores(places: int) -> list[set[int]]:
-    """Return the cores of each place: a process's threads follow what it may run on. Empty: any."""
+    """Return the cores of each place; an empty set stands for any core."""
     if not hasattr(os, "sched_getaffinity"):
         return [set() for _ in range(places)]
     cores = sorted(os.sched_getaffinity(0))
@@ -197,7 +201,7 @@ def _divide_cores(places: int) -> list[set[int]]:
 
 @contextmanager
 def _on_cores(cores: set[int]) -> Iterator[None]:
-    """Start processes on some cores: they take over where this thread may run."""
+    """Let processes that start within the block run on these cores: they inherit this thread's affinity."""
     if not cores:
         yield
         return

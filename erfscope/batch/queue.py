@@ -1,4 +1,4 @@
-"""Asks SLURM by its commands: what is queued, what is to be queued, what is no longer wanted."""
+"""SLURM's queue: list jobs, submit and cancel them, by its commands."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from erfscope.errors import BatchError
 
-_SECONDS = 120  # a busy controller takes its time, a dead one takes forever
-# Pending for a reason that never goes away.
-_DOOMED = ("DependencyNeverSatisfied",)
+_SECONDS = 120  # a busy controller may take long; a dead one never answers
+# A job that is pending for this reason never starts.
+_NEVER_STARTS = ("DependencyNeverSatisfied",)
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class QueuedJob:
     running
         Whether it has begun.
     reason
-        Why it waits, in SLURM's words.
+        SLURM's reason why it waits.
     """
 
     title: str
@@ -43,13 +43,13 @@ def read_queue() -> Mapping[str, QueuedJob]:
     queue = {}
     for line in answer.splitlines():
         number, state, reason, title = line.strip().split("|", 3)
-        if reason not in _DOOMED:
+        if reason not in _NEVER_STARTS:
             queue[number] = QueuedJob(title, state != "PENDING", reason)
     return queue
 
 
 def submit_script(script: Path, after: Sequence[str]) -> str:
-    """Hand a script to sbatch, to begin when jobs have ended well; returns the job's number.
+    """Submit a script that starts when the jobs `after` have succeeded; return the job's number.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def submit_script(script: Path, after: Sequence[str]) -> str:
         There is no sbatch, or it refuses.
     """
     answer = _call(submission_words(script, after))
-    return answer.strip().partition(";")[0]  # a name of a cluster may follow
+    return answer.strip().partition(";")[0]  # the name of a cluster may follow
 
 
 def submission_words(script: Path, after: Sequence[str]) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ def submission_words(script: Path, after: Sequence[str]) -> tuple[str, ...]:
 
 
 def cancel(number: str) -> None:
-    """Take a job out of the queue; it may have left by itself meanwhile."""
+    """Cancel a job; it may have left the queue by itself."""
     subprocess.run(("scancel", number), capture_output=True, timeout=_SECONDS, check=False)
 
 

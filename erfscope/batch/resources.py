@@ -1,4 +1,4 @@
-"""What a plan says of SLURM: the section `[slurm]`."""
+"""The section `[slurm]` of a plan: the resources and scripts of SLURM jobs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -11,14 +11,14 @@ Count = Annotated[int, Bounds(least=1)]
 
 @dataclass(frozen=True)
 class Resources:
-    """What a SLURM job asks for: sbatch's options of these names, without any where None.
+    """The resources of a SLURM job: sbatch's options of these names; None leaves an option out.
 
     Attributes
     ----------
     partition, account, qos, time, mem, cpus_per_task, constraint
-        As sbatch takes them: "04:00:00", "16G".
+        In sbatch's form: "04:00:00", "16G".
     gres
-        Such as "gpu:1". Merging and measuring don't take it over.
+        Such as "gpu:1". Jobs that merge and measure don't inherit it.
     options
         Any other option by its long name: {mail-user = "me@example.org", exclusive = true}.
     """
@@ -34,7 +34,7 @@ class Resources:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def with_changes(self, other: "Resources") -> "Resources":
-        """Return these, but for what the other ones say."""
+        """Return these resources, replaced by those that the other ones set."""
         names = (each.name for each in fields(Resources))
         return replace(self, **{name: value for name in names if (value := getattr(other, name))})
 
@@ -44,26 +44,26 @@ _NOTHING = Resources()
 
 @dataclass(frozen=True)
 class SlurmOptions(Resources):
-    """[slurm].
+    """The keys of `[slurm]`.
 
     Attributes
     ----------
     modules
-        Loaded first: `module load NAMES`.
+        Environment modules to load first: `module load NAMES`.
     setup
-        Lines of bash that follow, such as those that activate an environment.
+        Lines of bash that run next, such as those that activate an environment.
     program
-        How erfscope is called on the nodes. By default the interpreter that the batch runs in, `PYTHON -m
-        erfscope`; in a container `erfscope`.
+        The command that runs erfscope on the nodes. By default this interpreter, `PYTHON -m erfscope`; in a
+        container `erfscope`.
     container, bind, container_options
-        An image, in which `apptainer exec` runs the program; folders of the host it sees besides those of
+        An image in which `apptainer exec` runs the program; folders of the host to mount, besides those of
         plan and study ("/data", "/scratch:/data"); other options, such as "--nv" for CUDA.
     max_running
-        So many shards of a job run at once, at most.
+        How many shards of a job run at once, at most.
     signal_seconds
-        So long before the time limit a shard is asked to end: it saves, and queues itself again.
+        How long before the time limit a shard receives a signal, on which it saves and is queued again.
     merge, measure
-        What jobs that merge and measure ask for instead: [slurm.merge], [slurm.measure].
+        Resources of jobs that merge and measure, if they differ: [slurm.merge], [slurm.measure].
     """
 
     modules: tuple[str, ...] = ()
@@ -77,8 +77,8 @@ class SlurmOptions(Resources):
     merge: Resources = _NOTHING
     measure: Resources = _NOTHING
 
-    def of(self, stage: str) -> Resources:
-        """Return what a job of a stage asks for: "compute", "merge" or "measure"."""
+    def for_stage(self, stage: str) -> Resources:
+        """Return the resources of a job of a stage: "compute", "merge" or "measure"."""
         own = Resources(**{each.name: getattr(self, each.name) for each in fields(Resources)})
         if stage == "compute":
             return own

@@ -1,4 +1,4 @@
-"""A plan carried out, here or by SLURM, or only told. What is done already isn't done again."""
+"""Run a plan on this machine or by SLURM, or summarize it. Tasks that are done aren't repeated."""
 
 import shlex
 from collections import Counter
@@ -20,17 +20,17 @@ Say = Callable[[str], None]
 
 
 def summarize_plan(plan: Plan, *, slurm: bool) -> dict[str, Any]:
-    """Return what would be done, and by which commands; writes nothing.
+    """Return what would be done, and by which commands; nothing is written.
 
     Parameters
     ----------
     slurm
-        Whether SLURM is to do it: its scripts and their submissions, rather than commands for this machine.
+        Whether SLURM would do it; then the scripts and the commands that submit them are returned, too.
 
     Raises
     ------
     BatchError, MapError
-        What can't be done.
+        A job can't run, or a file of the study can't be read.
     """
     left = unfinished(plan)
     if not (slurm and plan.slurm.container):
@@ -38,34 +38,34 @@ def summarize_plan(plan: Plan, *, slurm: bool) -> dict[str, Any]:
     undone = {task.name for task in left}
     tasks: dict[str, list[dict[str, Any]]] = {job.name: [] for job in plan.jobs}
     for task in expand(plan):
-        tasks[task.job].append(_told(task) | {"done": task.name not in undone})
+        tasks[task.job].append(_describe_task(task) | {"done": task.name not in undone})
     jobs = [
         {"name": name, "folder": str(files_of(plan, name).folder), "tasks": rows}
         for name, rows in tasks.items()
     ]
-    return {**_heading(plan), "jobs": jobs} | ({"submissions": _would_submit(plan)} if slurm else {})
+    return {**_heading(plan), "jobs": jobs} | ({"submissions": _preview_submissions(plan)} if slurm else {})
 
 
 def run_here(plan: Plan, *, at_once: int, note: Say, warn: Say) -> dict[str, Any]:
-    """Carry out on this machine what isn't done yet.
+    """Run the tasks that aren't done on this machine.
 
     Parameters
     ----------
     at_once
         How many processes run at once; they share the cores.
     note, warn
-        Are told of tasks that end well, and of those that don't.
+        Called with one line for a task that succeeded, and for one that failed.
 
     Returns
     -------
     dict
-        JSON-able: plan, out, jobs (as `read_status`), counts of their states, failed (tasks and reasons),
-        interrupted (whether a signal left something; the same call goes on).
+        JSON-able: plan, out, jobs (as `read_status`), counts of their states, failed (tasks and reasons) and
+        interrupted (whether a signal left a task undone; the same call goes on).
 
     Raises
     ------
     BatchError, MapError
-        Another batch works on the study, or what is asked for can't be.
+        Another batch works on the study, a job can't run, or a file can't be written.
     """
 
     def tell(task: Task, what: str) -> None:
@@ -79,17 +79,17 @@ def run_here(plan: Plan, *, at_once: int, note: Say, warn: Say) -> dict[str, Any
     _check(plan, unfinished(plan))
     with stoppable() as stop, open_study(plan, note) as study:
         study.remember_jobs(plan)
-        came_out = LocalRunner(plan.file.parent, at_once, stop, tell, PROGRAM).run(unfinished(plan))
+        results = LocalRunner(plan.file.parent, at_once, stop, tell, PROGRAM).run(unfinished(plan))
     return {
         **_heading(plan),
-        **_standing(read_status(plan, {})),
-        "failed": came_out.failed,
-        "interrupted": came_out.stopped,
+        **_job_states(read_status(plan, {})),
+        "failed": results.failed,
+        "interrupted": results.stopped,
     }
 
 
 def submit_to_slurm(plan: Plan, *, note: Say, warn: Say) -> dict[str, Any]:
-    """Write scripts and submit them, for what is neither done nor running nor queued.
+    """Submit the tasks that are neither done nor running nor queued to SLURM.
 
     Returns
     -------
@@ -100,18 +100,18 @@ def submit_to_slurm(plan: Plan, *, note: Say, warn: Say) -> dict[str, Any]:
     Raises
     ------
     BatchError, MapError
-        SLURM isn't here or refuses. What was submitted before stays so, and a rerun leaves it alone.
+        SLURM isn't here or refuses. Jobs that were submitted before stay submitted.
     """
     submitted: list[dict[str, Any]] = []
 
     def tell(submission: Submission, number: str) -> None:
-        submitted.append(_submission(submission) | {"number": number})
+        submitted.append(_describe_submission(submission) | {"number": number})
         note(
             f"{number}: {submission.title}"
             + (f", after {', '.join(submission.after)}" if submission.after else "")
         )
 
-    if plan.slurm.container is None:  # else what there is is not what is here
+    if plan.slurm.container is None:  # what is installed in a container can't be checked from here
         _check(plan, unfinished(plan))
     with stoppable() as stop, open_study(plan, note) as study:
         study.remember_jobs(plan)
@@ -119,24 +119,24 @@ def submit_to_slurm(plan: Plan, *, note: Say, warn: Say) -> dict[str, Any]:
     return {
         **_heading(plan),
         "submitted": submitted,
-        **_standing(read_status(plan, _ask_slurm(plan, warn))),
+        **_job_states(read_status(plan, _ask_slurm(plan, warn))),
         "interrupted": not complete,
     }
 
 
-def tell_status(plan: Plan, *, warn: Say) -> dict[str, Any]:
-    """Return where every job stands: plan, out, jobs and counts as `run_here`.
+def summarize_status(plan: Plan, *, warn: Say) -> dict[str, Any]:
+    """Return the state of every job: plan, out, jobs and counts as `run_here`.
 
     Parameters
     ----------
     warn
-        Is told where SLURM has something of the study and can't be asked.
+        Called with one line if SLURM has jobs of the study and can't be asked.
     """
-    return {**_heading(plan), **_standing(read_status(plan, _ask_slurm(plan, warn)))}
+    return {**_heading(plan), **_job_states(read_status(plan, _ask_slurm(plan, warn)))}
 
 
 def _ask_slurm(plan: Plan, warn: Say) -> Mapping[str, QueuedJob] | None:
-    """Return what SLURM has of the study in its queue; None where it can't be asked."""
+    """Return SLURM's queue, empty if the study has no jobs in it; None if it can't be asked."""
     if not read_study(plan).slurm:
         return {}
     try:
@@ -148,21 +148,21 @@ def _ask_slurm(plan: Plan, warn: Say) -> Mapping[str, QueuedJob] | None:
 
 def _check(plan: Plan, left: Sequence[Task]) -> None:
     names = {task.job for task in left if task.stage == "compute"}
-    if names:  # else torch would be imported for nothing
+    if names:  # the check imports torch
         check_jobs([job for job in plan.jobs if job.name in names], plan.file.name)
 
 
-def _told(task: Task) -> dict[str, Any]:
+def _describe_task(task: Task) -> dict[str, Any]:
     command = shlex.join(("erfscope", *task.words))
     printed = f" > {shlex.quote(str(task.file))}" if task.prints else ""
     return {"name": task.name, "command": command + printed, "file": str(task.file)}
 
 
-def _would_submit(plan: Plan) -> list[dict[str, Any]]:
+def _preview_submissions(plan: Plan) -> list[dict[str, Any]]:
     numbers = read_study(plan).slurm
     return [
         {
-            **_submission(each),
+            **_describe_submission(each),
             "command": shlex.join(submission_words(each.script, each.after)),
             "text": each.text,
         }
@@ -174,10 +174,10 @@ def _heading(plan: Plan) -> dict[str, Any]:
     return {"plan": str(plan.file), "out": str(plan.out)}
 
 
-def _standing(jobs: Sequence[JobStatus]) -> dict[str, Any]:
+def _job_states(jobs: Sequence[JobStatus]) -> dict[str, Any]:
     counts = Counter(job.state for job in jobs)
     return {"jobs": [job.summary() for job in jobs], "counts": {**counts}}
 
 
-def _submission(submission: Submission) -> dict[str, Any]:
+def _describe_submission(submission: Submission) -> dict[str, Any]:
     return {"name": submission.title, "script": str(submission.script), "after": list(submission.after)}

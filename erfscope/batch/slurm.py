@@ -1,4 +1,4 @@
-"""Scripts for SLURM, as text. Each is complete: `sbatch SCRIPT` by hand does the same."""
+"""Scripts for SLURM, as text. Each is complete: `sbatch SCRIPT` by hand runs the same."""
 
 import re
 import shlex
@@ -12,10 +12,10 @@ from erfscope.batch.batch_plan import Plan
 from erfscope.batch.tasks import Stage, Task, files_of
 from erfscope.errors import BatchError
 
-#: A shard that was queued again so often makes no way: it would go on forever.
+#: A shard that was queued again so often makes no progress, and would go on forever.
 MOST_REQUEUES = 100
-# Options of sbatch that are the scripts' own.
-_OURS = (
+# Options of sbatch that the scripts set themselves.
+_SET_BY_BATCH = (
     "array", "chdir", "dependency", "error", "input", "job-name", "kill-on-invalid-dep", "no-requeue",
     "open-mode", "output", "parsable", "requeue", "signal", "wait", "wrap",
 )  # fmt: skip
@@ -89,7 +89,7 @@ def job_title(task: Task) -> str:
 
 
 def write_script(plan: Plan, tasks: Sequence[Task]) -> str:
-    """Return the script of tasks of one job and stage: shards of one map, its merging, or its measurements.
+    """Return the script of tasks of one job and stage: compute shards of one map, merge, or measure it.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _directives(plan: Plan, tasks: Sequence[Task]) -> list[str]:
     in_array = first.stage == "compute" and plan.shards > 1
     if "\\" in str(first.folder):
         raise BatchError(
-            f"SLURM writes no logs to {first.folder}, for it has a backslash; give the plan another out"
+            f"SLURM can't write logs to {first.folder}, which has a backslash; give the plan another out"
         )
     options: dict[str, Any] = {
         "job-name": job_title(first),
@@ -154,13 +154,13 @@ def _directives(plan: Plan, tasks: Sequence[Task]) -> list[str]:
 
 
 def _resources(plan: Plan, stage: Stage) -> dict[str, Any]:
-    """Return what the plan asks for, by sbatch's long names."""
-    asked = vars(plan.slurm.of(stage)).copy()
+    """Return the plan's resources by sbatch's long option names."""
+    asked = vars(plan.slurm.for_stage(stage)).copy()
     others: Mapping[str, Any] = asked.pop("options")
     options = {name.replace("_", "-"): value for name, value in asked.items() if value is not None}
     for key, value in others.items():
         name = key.replace("_", "-")
-        if name in _OURS or not re.fullmatch(r"[a-z][a-z0-9-]+", name):
+        if name in _SET_BY_BATCH or not re.fullmatch(r"[a-z][a-z0-9-]+", name):
             raise BatchError(
                 f"{plan.file.name}: [slurm] options has {key!r}; expected a long option of sbatch that a "
                 "batch doesn't set itself"
@@ -179,7 +179,7 @@ def _directive(name: str, value: Any) -> str:
         return f"#SBATCH --{name}"
     text = str(value)
     if not re.fullmatch(r"[\w@%+=:,./~\[\]-]+", text):
-        # As sbatch reads its lines: a backslash takes a mark's meaning away, also within quotes.
+        # sbatch reads its lines so: a backslash escapes the next character, also within quotes.
         text = '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
     return f"#SBATCH --{name}={text}"
 
@@ -196,7 +196,7 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def _preparation(plan: Plan) -> list[str]:
-    """Return the lines that come before the program, in the plan's folder: its paths are relative to it."""
+    """Return the lines before the program, which change to the plan's folder: paths are relative to it."""
     lines = [f"cd {shlex.quote(str(plan.file.parent))} || exit"]
     if plan.slurm.modules:
         lines.append(f"module load {shlex.join(plan.slurm.modules)} || exit")
@@ -204,7 +204,7 @@ def _preparation(plan: Plan) -> list[str]:
 
 
 def _program(plan: Plan) -> list[str]:
-    """Return the words, quoted, by which erfscope is called on a node."""
+    """Return the quoted words of the command that runs erfscope on a node."""
     slurm = plan.slurm
     if slurm.container is None:
         return _quoted(slurm.program or (sys.executable, "-m", "erfscope"))
@@ -215,7 +215,7 @@ def _program(plan: Plan) -> list[str]:
     for folder in list(folders)[:2]:
         if set(folder) & set(":,"):
             raise BatchError(
-                f"{folder} can't be bound into a container, for it has a colon or a comma; move it"
+                f"{folder} can't be mounted in a container because it has a colon or a comma; move it"
             )
     binds = [word for folder in folders for word in ("--bind", folder)]
     return _quoted(

@@ -1,4 +1,4 @@
-"""Where a study stands: told from its files, locks and logs, and from SLURM's queue where there is one."""
+"""Read the state of every job of a study from its files, locks and logs, and from SLURM's queue."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,10 +15,10 @@ from erfscope.errors import MapError
 from erfscope.store.read import MapProgress, read_progress
 
 State = Literal["done", "running", "queued", "failed", "missing"]
-#: The first of its tasks' states that applies is the job's.
+#: A job's state is the first of these that one of its tasks has.
 STATES: tuple[State, ...] = ("failed", "running", "queued", "missing", "done")
 
-#: A study's numbers: what they are called here, whose they are, and where they stand in what it prints.
+#: The measured numbers of a study: name here -> measurement, and keys of the number in its JSON.
 MEASURED: Mapping[str, tuple[str, ...]] = {
     "pattern": ("pattern", "pattern"),
     "star": ("star-distance", "pattern"),
@@ -38,22 +38,22 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class JobStatus:
-    """Where a job stands.
+    """The state of a job.
 
     Attributes
     ----------
     name, network, dataset, size, rates, folder
-        The job, and where its files are.
+        The job, and the folder of its files.
     state
-        "done", "running", "queued", "failed" or "missing": nobody works on it or is about to.
+        "done", "running", "queued", "failed" or "missing" (nothing works on it, or is queued to).
     done, skipped, total
-        Images of the map; total None while it is unknown.
+        Number of images of the map; total is None while it is unknown.
     reason
-        Why it failed or waits; "" where there is nothing to say.
+        Why it failed or waits; "" otherwise.
     files
-        Those that are there: map, shards, measurements.
+        The files that exist: map, shards, measurements.
     measured
-        The numbers of `MEASURED`; None where there are none yet.
+        The numbers of `MEASURED`; None if they aren't measured yet.
     """
 
     name: str
@@ -78,12 +78,12 @@ class JobStatus:
 
 
 def read_status(plan: Plan, queue: Mapping[str, QueuedJob] | None) -> list[JobStatus]:
-    """Return where every job of a plan stands.
+    """Return the state of every job of a plan.
 
     Parameters
     ----------
     queue
-        What SLURM has running or waiting; None if it can't be asked.
+        SLURM's running and waiting jobs; None if it can't be asked.
 
     Raises
     ------
@@ -100,13 +100,13 @@ def read_status(plan: Plan, queue: Mapping[str, QueuedJob] | None) -> list[JobSt
 
 @dataclass(frozen=True)
 class _Observer:
-    """What is known of tasks that aren't done."""
+    """Tells the states of tasks that aren't done, by SLURM's queue, locks and logs."""
 
     queue: Mapping[str, QueuedJob] | None
     numbers: Mapping[str, str]
     batch_runs: bool
 
-    def see(self, task: Task) -> tuple[State, str]:
+    def observe(self, task: Task) -> tuple[State, str]:
         """Return state and reason of a task that isn't done."""
         number = self.numbers.get(task.name)
         queued = (self.queue or {}).get(number or "")
@@ -132,7 +132,7 @@ class _Observer:
 def _job_status(
     plan: Plan, job: Job, tasks: Sequence[Task], left: set[str], observer: _Observer
 ) -> JobStatus:
-    seen = [(*observer.see(task), task) if task.name in left else ("done", "", task) for task in tasks]
+    seen = [(*observer.observe(task), task) if task.name in left else ("done", "", task) for task in tasks]
     state: State = min((each[0] for each in seen), key=STATES.index)
     reason, task = next(((each[1], each[2]) for each in seen if each[0] == state and each[1]), ("", tasks[0]))
     done, skipped, total = _count(plan, job)
@@ -154,7 +154,7 @@ def _job_status(
 
 
 def _count(plan: Plan, job: Job) -> tuple[int, int, int | None]:
-    """Return images done, skipped and images_total: of the whole map, or of what its shards have so far."""
+    """Return the numbers of images done, skipped and in all: of the map, or of the shards so far."""
     files = files_of(plan, job.name)
     found = [_progress(files.map)]
     if plan.shards > 1 and not (found[0] and found[0].finished):
@@ -172,7 +172,7 @@ def _progress(file: Path) -> MapProgress | None:
 
 
 def _damage(file: Path) -> str:
-    """Say in what a map is damaged; "" if it isn't."""
+    """Return how a map is damaged; "" if it isn't."""
     try:
         read_progress(file)
     except MapError as error:
@@ -181,7 +181,7 @@ def _damage(file: Path) -> str:
 
 
 def _last_run(task: Task) -> LastRun | None:
-    """Return what is told of a task: by its own log, or by that of the script in which it was a line."""
+    """Return the last run of a task, by its own log or by that of the script that measures."""
     own = read_last_run(task.log)
     if task.stage != "measure" or (own is not None and own.code is not None):
         return own
@@ -190,10 +190,10 @@ def _last_run(task: Task) -> LastRun | None:
 
 def _measured(done: Sequence[Task]) -> dict[str, Any]:
     printed = {task.words[0]: read_results(task.file) for task in done}
-    return {name: _dig(printed.get(whose), path) for name, (whose, *path) in MEASURED.items()}
+    return {name: _look_up(printed.get(whose), path) for name, (whose, *path) in MEASURED.items()}
 
 
-def _dig(value: Any, path: Sequence[str]) -> Any:
+def _look_up(value: Any, path: Sequence[str]) -> Any:
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value

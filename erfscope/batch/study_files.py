@@ -1,4 +1,4 @@
-"""Where everything of a study lies: the one place that names a batch's files."""
+"""The one place that names the files of a study."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from shlex import quote
 
 from erfscope.records.shard import Shard
 
-#: What was asked of each job, and the numbers that SLURM gave to its tasks.
+#: Records the options of each job, and the numbers that SLURM gave to its tasks.
 STUDY = "study.json"
 
 
@@ -17,9 +17,9 @@ class JobFiles:
     Attributes
     ----------
     folder
-        The job's, absolute.
+        The job's folder, absolute.
     shards
-        Of its map.
+        Number of shards of its map.
     """
 
     folder: Path
@@ -31,15 +31,15 @@ class JobFiles:
         return self.folder / "erf.h5"
 
     def is_begun(self) -> bool:
-        """Whether there is a map, or a share of one, by however many."""
+        """Whether there is a map or a shard of one, whatever the number of shards."""
         return any(self.folder.glob(f"{self.map.stem}*{self.map.suffix}"))
 
     def part(self, index: int) -> Path:
-        """Return the file of one share of the map; the map itself, if there is but one."""
+        """Return the file of one shard; the map itself if there is only one."""
         return self.map if self.shards == 1 else Shard(index, self.shards).file(self.map)
 
     def part_in_bash(self, variable: str) -> str:
-        """Return `part`, quoted for bash, with the value of a variable for the number, padded by `digits`."""
+        """Return `part` quoted for bash, with a bash variable for the number, which has `digits` digits."""
         name = Shard(0, self.shards).file(self.map).name
         number = f"-{0:0{self.digits}d}-of-"
         before, after = name.split(number)
@@ -47,7 +47,7 @@ class JobFiles:
 
     @property
     def digits(self) -> int:
-        """How many digits the numbers of shards have in names."""
+        """Number of digits of a shard's number in file names."""
         return len(str(self.shards - 1))
 
     def measured(self, measurement: str) -> Path:
@@ -60,7 +60,7 @@ class JobFiles:
         return self.folder / f"{command}{number}.log"
 
     def log_pattern(self, stage: str, *, in_array: bool) -> str:
-        """Return the log of a stage as SLURM takes it: numbers come in for what follows a percent sign."""
+        """Return the log of a stage in SLURM's form, which replaces %a by the task's number in an array."""
         folder = str(self.folder).replace("%", "%%")
         return f"{folder}/{stage}{'-%a' if in_array else ''}.log"
 

@@ -1,4 +1,4 @@
-"""What a study's folder remembers: what was asked of each job, and which numbers SLURM gave to its tasks."""
+"""The file of a study that records the options of each job, and the numbers that SLURM gave to its tasks."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -13,12 +13,12 @@ from erfscope.errors import BatchError
 from erfscope.system.atomic_files import replacing
 from erfscope.system.file_lock import locked
 
-# Of how a map is computed, not of what is in it: these may change while a study is under way.
-_FREE = ("--device", "--workers", "--snapshot-every", "--snapshot-images")
+# These change how a map is computed, not what is in it, so that they may change during a study.
+_MAY_CHANGE = ("--device", "--workers", "--snapshot-every", "--snapshot-images")
 
 
 class Study:
-    """The file `study.json`. Every change is written at once, whole or not at all."""
+    """The file `study.json`, which is replaced at every change."""
 
     def __init__(self, file: Path, asked: Mapping[str, Any], slurm: Mapping[str, Any]) -> None:
         self._file = file
@@ -26,15 +26,15 @@ class Study:
         self.slurm: dict[str, str] = {task: str(number) for task, number in slurm.items()}
 
     def remember_jobs(self, plan: Plan) -> None:
-        """Write down what is asked of jobs.
+        """Record the options of all jobs.
 
         Raises
         ------
         BatchError
-            A folder holds a map that was asked for with other options.
+            A folder holds a map that was begun with other options.
         """
         for job in plan.jobs:
-            asked, files = _what(job), files_of(plan, job.name)
+            asked, files = _fixed_options(job), files_of(plan, job.name)
             before = self._asked.get(job.name, asked)
             if before != asked and files.is_begun():
                 raise BatchError(
@@ -45,7 +45,7 @@ class Study:
         self._write()
 
     def remember_submitted(self, numbers: Mapping[str, str]) -> None:
-        """Write down SLURM's numbers of tasks, by the tasks' names: "12", or "12_3" in an array."""
+        """Record SLURM's numbers of tasks, by the tasks' names: "12", or "12_3" in an array."""
         self.slurm.update(numbers)
         self._write()
 
@@ -57,12 +57,14 @@ class Study:
 
 @contextmanager
 def open_study(plan: Plan, note: Callable[[str], None]) -> Iterator[Study]:
-    """Make the study's folder and hold it: one batch at a time works on it.
+    """Make the study's folder and lock it, because one batch at a time may work on it.
 
     Raises
     ------
+    MapError
+        Another batch holds the lock.
     BatchError
-        Another batch does, its file is damaged, or the folder can't be made.
+        The study's file is damaged, or the folder can't be made.
     """
     try:
         plan.out.mkdir(parents=True, exist_ok=True)
@@ -73,7 +75,7 @@ def open_study(plan: Plan, note: Callable[[str], None]) -> Iterator[Study]:
 
 
 def read_study(plan: Plan) -> Study:
-    """Read what a study's folder remembers; nothing if it is new.
+    """Read the file of a study; if there is none, an empty one.
 
     Raises
     ------
@@ -93,19 +95,19 @@ def read_study(plan: Plan) -> Study:
 
 
 def is_running(plan: Plan) -> bool:
-    """Whether a batch works on the study, as far as can be told from here."""
+    """Whether a batch works on the study, as far as this machine can tell."""
     return is_held(plan.out / STUDY)
 
 
-def _what(job: Job) -> list[str]:
-    """Return the options that say what is in the map, each with its value."""
+def _fixed_options(job: Job) -> list[str]:
+    """Return the options that decide what is in the map, each with its value."""
     options: list[str] = []
     for word in job.words:
         if word.startswith("--"):
             options.append(word)
         else:
             options[-1] += f" {word}"
-    return [option for option in options if option.partition(" ")[0] not in _FREE]
+    return [option for option in options if option.partition(" ")[0] not in _MAY_CHANGE]
 
 
 def _difference(before: list[str], now: list[str]) -> str:

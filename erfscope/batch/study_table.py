@@ -1,4 +1,4 @@
-"""A study's table as a CSV file: one row a job."""
+"""Write a study's table as a CSV file, one row a job."""
 
 import csv
 import io
@@ -25,12 +25,12 @@ _COLUMNS = (
 
 
 def write_table(jobs: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write where jobs stand and what was measured, whole or not at all.
+    """Write the states of jobs and their measured numbers, whole or not at all.
 
     Parameters
     ----------
     jobs
-        Summaries of `status.JobStatus`.
+        The results of `JobStatus.summary`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Hands a study to SLURM: only what isn't done, and neither running nor queued already."""
+"""Submit a study to SLURM: only tasks that are neither done nor running nor queued."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from erfscope.system.signals import Stop
 
 @dataclass(frozen=True)
 class Submission:
-    """A job of SLURM's to be: tasks of one job and stage in one script.
+    """A SLURM job to submit: tasks of one job and stage in one script.
 
     Attributes
     ----------
     after
-        Numbers of jobs, or of tasks in arrays, that must have ended well before.
+        Numbers of jobs, or of tasks in arrays, that must have succeeded before.
     replaces
-        Number of a queued job that waits for what won't come; None for none.
+        Number of a queued job that waits for another that was replaced; None if there is none.
     """
 
     tasks: tuple[Task, ...]
@@ -34,11 +34,11 @@ class Submission:
 
     @property
     def title(self) -> str:
-        """Name of SLURM's job."""
+        """Name of the SLURM job."""
         return job_title(self.tasks[0])
 
     def numbers(self, number: str, shards: int) -> dict[str, str]:
-        """Return the number of each task, given the job's: compute tasks of several shards are an array."""
+        """Return the number of each task, given the job's number: shards are tasks of an array."""
         in_array = self.tasks[0].stage == "compute" and shards > 1
         return {task.name: f"{number}_{task.index}" if in_array else number for task in self.tasks}
 
@@ -54,23 +54,23 @@ def submit(
     stop: Stop,
     tell: Callable[[Submission, str], None],
 ) -> bool:
-    """Write the scripts of what is missing and submit them; each number is written down at once.
+    """Write the scripts of missing tasks and submit them; each number is recorded at once.
 
-    Returns whether all was submitted.
+    Returns whether all were submitted.
 
     Parameters
     ----------
     queue
-        What is running or waiting.
+        The running and waiting jobs.
     stop
-        Turns true on a signal: nothing more is submitted.
+        Becomes true on a signal: then nothing more is submitted.
     tell
-        Is told of each job that was submitted, and its number.
+        Called with each job that was submitted, and its number.
 
     Raises
     ------
     BatchError
-        A script can't be written or submitted. What was submitted before stays so, and is written down.
+        A script can't be written or submitted. Jobs that were submitted before stay, and are recorded.
     """
 
     def send(submission: Submission) -> str:
@@ -97,14 +97,14 @@ def for_each_missing(
     queue: Mapping[str, QueuedJob],
     send: Callable[[Submission], str],
 ) -> None:
-    """Call `send` for each job that SLURM has yet to get, those that others wait for first.
+    """Call `send` for each job that is yet to be submitted, in the order of dependencies.
 
     Parameters
     ----------
     numbers
         SLURM's numbers of tasks that were submitted before.
     send
-        Returns the number of what it is given.
+        Submits a job and returns its number.
     """
     missing = unfinished(plan)
     queued = {
@@ -128,10 +128,10 @@ def _send_stage(
     after: tuple[str, ...],
     send: Callable[[Submission], str],
 ) -> tuple[str, ...]:
-    """Send what is missing of one job's stage; returns the numbers that the next stage waits for.
+    """Send the missing tasks of one job's stage; return the numbers that the next stage waits for.
 
-    Shards that are queued stay so. A job that waits for others is sent anew where one of them is new: SLURM
-    can't be told to wait for something else as well.
+    Queued shards stay queued. A job that waits for others is sent again if one of them is new, because SLURM
+    can't add a dependency to a queued job.
     """
     before = {task.name: queued[task.name] for task in tasks if task.name in queued}
     is_new = any(number not in queued.values() for number in after)
@@ -148,7 +148,7 @@ def _send_stage(
 
 
 def preview(plan: Plan, numbers: Mapping[str, str], queue: Mapping[str, QueuedJob]) -> list[Submission]:
-    """Return what would be submitted; nothing is written, and numbers to come are jobs' names."""
+    """Return what would be submitted; nothing is written, and names stand for the numbers of new jobs."""
     submissions: list[Submission] = []
 
     def send(submission: Submission) -> str:

@@ -1,4 +1,4 @@
-"""A plan as tasks: one command line each, what it makes, what it needs. Both runners take the same ones."""
+"""Split a plan into tasks, each one command line, its result and what it needs, for this machine or SLURM."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,26 +20,26 @@ STAGES: tuple[Stage, ...] = ("compute", "merge", "measure")
 
 @dataclass(frozen=True)
 class Task:
-    """One command.
+    """One command of a study.
 
     Attributes
     ----------
     name
-        Of its own in the study: `JOB/compute-2`.
+        Unique in the study: `JOB/compute-2`.
     job
         Name of the job.
     stage, index
-        What it is a part of, and which.
+        The stage that it belongs to, and its number there.
     words
-        What follows `erfscope` on the command line.
+        Arguments of `erfscope`.
     file
-        What it makes.
+        The file that it writes.
     prints
-        Whether the file is what it prints on stdout.
+        Whether the file is its stdout.
     needs
-        Names of the tasks that come before it.
+        Names of the tasks that must be done before it.
     log
-        Gets what else it says.
+        The file of its other output.
     """
 
     name: str
@@ -54,17 +54,17 @@ class Task:
 
     @property
     def folder(self) -> Path:
-        """The job's."""
+        """The job's folder."""
         return self.file.parent
 
 
 def files_of(plan: Plan, job: str) -> JobFiles:
-    """Return where the files of a job lie, by its name."""
+    """Return the files of a job, by its name."""
     return JobFiles(plan.out / job, plan.shards)
 
 
 def expand(plan: Plan) -> list[Task]:
-    """Return all tasks, job by job, each after those that it needs."""
+    """Return all tasks of a plan, job by job, each after those that it needs."""
     return [task for job in plan.jobs for task in _tasks(plan, job)]
 
 
@@ -112,7 +112,7 @@ def _merge(job: Job, files: JobFiles, parts: Sequence[Task]) -> Task:
         job=job.name,
         stage="merge",
         index=0,
-        # What is there isn't the finished map, or there would be nothing to do.
+        # A file that is there isn't the finished map; otherwise this task would be done.
         words=("merge", *(str(part.file) for part in parts), "--out", str(files.map), "--overwrite"),
         file=files.map,
         prints=False,
@@ -122,9 +122,9 @@ def _merge(job: Job, files: JobFiles, parts: Sequence[Task]) -> Task:
 
 
 def unfinished(plan: Plan) -> list[Task]:
-    """Return the tasks whose files aren't there, aren't finished or can't be read; opens no arrays.
+    """Return the tasks whose files aren't there, aren't finished or can't be read; no arrays are read.
 
-    A whole map needs no parts, and what is measured before its map was written counts for nothing.
+    The shards of a whole map aren't needed. A measurement that is older than its map has to be repeated.
     """
     left = []
     for job in plan.jobs:
@@ -141,7 +141,7 @@ def unfinished(plan: Plan) -> list[Task]:
 
 
 def is_finished(file: Path) -> bool:
-    """Whether a map is there and has all its images; a damaged one isn't finished."""
+    """Whether there is a map with all its images; a damaged one isn't finished."""
     try:
         progress = read_progress(file)
     except MapError:
@@ -150,13 +150,13 @@ def is_finished(file: Path) -> bool:
 
 
 def is_held(file: Path) -> bool:
-    """Whether a process works on a map, as far as can be told from here."""
+    """Whether a process works on a map, as far as this machine can tell."""
     found = holder(file)
     return found is not None and found.alive is not False
 
 
 def read_results(file: Path) -> dict[str, Any] | None:
-    """Return what a measurement printed of its map; None where that isn't there or is damaged."""
+    """Return what a measurement printed of its map; None if there is no such file or it is damaged."""
     with suppress(OSError, ValueError, TypeError, LookupError):
         results = json.loads(file.read_text(encoding="utf-8"))["results"][0]
         return results if isinstance(results, dict) else None

@@ -38,13 +38,13 @@ def status_command(output: Output, /, plan: Path, table: Path | None) -> None:
     Also how many images its map has, and what was measured. The states are read from the study's files,
     locks and logs, and from SLURM's queue if there is one.
     """
-    from erfscope.batch.run_plan import tell_status
+    from erfscope.batch.run_plan import summarize_status
     from erfscope.batch.study_table import write_table
 
-    document = tell_status(_read(plan), warn=output.warn)
+    document = summarize_status(_read(plan), warn=output.warn)
     if table is not None:
         write_table(document["jobs"], table)
-    output.result(document, lambda: _print_standing(document))
+    output.result(document, lambda: _print_status(document))
 
 
 @click.command("batch", cls=BatchCommand)
@@ -106,7 +106,7 @@ def _print_plan(document: dict[str, Any], output: Output) -> None:
             click.echo(submission["text"])
 
 
-def _print_standing(document: dict[str, Any]) -> None:
+def _print_status(document: dict[str, Any]) -> None:
     header = (
         "job",
         "state",

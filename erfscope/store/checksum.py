@@ -1,7 +1,7 @@
-"""A checksum behind the HDF5 of a map, so that damage is told and never measured.
+"""A checksum after the HDF5 of a map, so that a damaged file is refused and never measured.
 
-HDF5 itself keeps none of its data, and where its structure is damaged it may search for ever. It ignores what
-stands behind its end, and cuts it off when a program changes the file: then there is nothing to check.
+HDF5 has no checksum of its data by default, and reading a damaged structure may never end. It ignores bytes
+after its end, and cuts them off if a program changes the file: then there is nothing to check.
 """
 
 import hashlib
@@ -15,19 +15,19 @@ _BLOCK = 1 << 20
 
 
 def seal(content: bytes | memoryview) -> bytes:
-    """Return what is written behind the content."""
+    """Return the bytes to write after the content."""
     return _MARK + hashlib.sha256(content).digest()
 
 
 def check_seal(path: Path) -> None:
-    """Hold a file against its checksum, if it has one.
+    """Check a file by its checksum, if it has one.
 
     Raises
     ------
     MapError
-        They differ.
+        The checksum differs.
     OSError
-        It can't be read.
+        The file can't be read.
     """
     digest = hashlib.sha256()
     with path.open("rb") as file:

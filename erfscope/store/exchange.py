@@ -1,4 +1,4 @@
-"""Arrays of other tools in, files for other tools out."""
+"""Import arrays from other tools, and export maps to files for them."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from erfscope.system.atomic_files import prepare_target, replacing
 
 
 def map_from_array(array: FloatArray, unit: tuple[int, int] | None = None, source: str = "") -> ErfMap:
-    """Make a map of an effective receptive field that another tool computed.
+    """Make a map from an effective receptive field that another tool computed.
 
     Parameters
     ----------
@@ -24,13 +24,13 @@ def map_from_array(array: FloatArray, unit: tuple[int, int] | None = None, sourc
     unit
         (y, x) of the unit in pixels; the center (H // 2, W // 2) by default.
     source
-        Where the array comes from, for the provenance.
+        Where the array comes from, for provenance and errors.
 
     Raises
     ------
     MapError
-        Another number of axes, no real numbers, values that are not finite, nothing but zeros, or a
-        unit outside.
+        The array has another number of axes, isn't real or finite, or is zero everywhere, or the unit lies
+        outside.
     """
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise MapError(f"{source or 'the array'} has shape {array.shape}; expected (H, W) or (G, H, W)")
@@ -59,12 +59,12 @@ def map_from_array(array: FloatArray, unit: tuple[int, int] | None = None, sourc
 
 
 def read_array(path: Path) -> FloatArray:
-    """Read a `.npy` file, never unpickling.
+    """Read a `.npy` file; nothing is unpickled.
 
     Raises
     ------
     MapError
-        There is no such file, or it is no plain numeric array.
+        There is no such file, or it isn't a plain numeric array.
     """
     if not path.is_file():
         raise MapError(f"array {path} does not exist; give a .npy file")
@@ -78,15 +78,15 @@ def read_array(path: Path) -> FloatArray:
 
 
 def export_map(erf: ErfMap, path: Path, *, overwrite: bool = False) -> None:
-    """Write the (H, W) map to `path` in the format that its suffix names.
+    """Write the (H, W) map to `path`, in the format of its suffix.
 
-    `.npy` float64 and `.csv` (one row a line) keep every digit; `.tiff` is float32; `.png` is 16-bit gray,
-    linear, from 0 to 65535 at the map's highest value.
+    `.npy` (float64) and `.csv` (a line for each row) keep every digit; `.tiff` is float32; `.png` is 16-bit
+    gray, linear from 0 to the map's highest value, which becomes 65535.
 
     Raises
     ------
     MapError
-        Another suffix, the file exists and `overwrite` is False, or it can't be written.
+        The suffix is another, the file exists and `overwrite` is False, or it can't be written.
     """
     writer = EXPORTS.get(path.suffix.lower())
     if writer is None:

@@ -1,4 +1,4 @@
-"""Shards of a map made one: exact, in whichever order they come."""
+"""Merge the shards of a map, in any order, to the map that one process would have computed."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,18 +14,18 @@ from erfscope.records.identity import difference
 from erfscope.records.shard import WHOLE, Shard
 from erfscope.store.read import read_map, read_progress
 
-# Batches are as large as the memory of a shard's device has it: a matter of rounding.
+# The batch size may depend on the memory of a shard's device; it only changes rounding.
 _MAY_DIFFER = ("shard", "batch_size")
 _MOST_NAMED = 20
 
 
 def merge_files(paths: Sequence[Path], *, partial: bool = False) -> ErfMap:
-    """Merge map files, of which two at a time are held in memory; see `merge_maps`.
+    """Merge map files as `merge_maps` merges maps, with two at a time in memory.
 
     Raises
     ------
     MapError
-        A file can't be read, besides.
+        A file can't be read, or as `merge_maps`.
     """
 
     def order(path: Path) -> tuple[int, int, str]:
@@ -37,25 +37,40 @@ def merge_files(paths: Sequence[Path], *, partial: bool = False) -> ErfMap:
 
 
 def merge_maps(maps: Iterable[ErfMap], *, partial: bool = False) -> ErfMap:
-    """Add up maps of disjoint parts of one image list, in the order of their shards, however they are given.
+    """Merge the shards of a map, given in any order, to the map that one process would have computed.
 
     Parameters
     ----------
     maps
-        Made by `compute_erf` or `erfscope compute` with the same network, weights, images and options, each
-        with another `shard`; or merged ones, in which some are missing.
+        Maps of (H, W) px of `compute_erf` or `erfscope compute`, of the same network, weights, images and
+        options, each with another `shard`; or partial merges of them. The images of no two may overlap.
     partial
-        Take what there is where images are missing; the map is then unfinished, and can be merged again.
+        Merge what there is if images are missing; the map is then unfinished, and can be merged again.
 
     Returns
     -------
     ErfMap
-        As if one process had computed it: in float64 to some 1e-16 of the peak.
+        With the sums of `erf`, `gradient_sum` and `gradient_square_sum`, each (H, W) float64, and of
+        `replicates`, (G, H, W). The sums are added in the order of the shards; they differ from those of one
+        process by rounding alone, some 1e-16 of the peak.
 
     Raises
     ------
     MapError
-        Images are in two of them or, unless `partial`, in none, or what decides the numbers differs.
+        Images are in two maps or, unless `partial`, in none; an option that decides the numbers differs; or
+        a map doesn't record its images.
+
+    Examples
+    --------
+    >>> import erfscope, torch
+    >>> network = torch.nn.Conv2d(3, 2, kernel_size=5, padding=2)
+    >>> images = [torch.rand(3, 17, 17) for _ in range(4)]
+    >>> shards = [erfscope.compute_erf(network, images, shard=(index, 2)) for index in range(2)]
+    >>> [shard.images for shard in shards]
+    [2, 2]
+    >>> erf = erfscope.merge_maps(shards)
+    >>> erf.images, erf.finished
+    (4, True)
     """
     ordered = sorted(maps, key=lambda erf: (erf.shard.index, erf.shard.count))
     return _merge(((f"map {place}", erf) for place, erf in enumerate(ordered, 1)), partial=partial)
@@ -74,8 +89,8 @@ def _merge(maps: Iterable[tuple[str, ErfMap]], *, partial: bool) -> ErfMap:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """What is remembered of a map that was added: all but its arrays."""
+class _AddedMap:
+    """A map that was added, without its arrays."""
 
     name: str
     shard: Shard
@@ -95,7 +110,7 @@ class _Merger:
             first, erf=np.zeros((1, 1)), gradient_sum=None, gradient_square_sum=None, replicates=None
         )
         self.sums = _arrays(first)
-        self.parts = [_part(name, first)]
+        self.parts = [_without_arrays(name, first)]
         self.owners = {record.index: name for record in first.records}
 
     def add(self, name: str, erf: ErfMap) -> None:
@@ -113,7 +128,7 @@ class _Merger:
         for total, array in zip(self.sums, _arrays(erf), strict=True):
             total += array
         self.owners.update((record.index, name) for record in erf.records)
-        self.parts.append(_part(name, erf))
+        self.parts.append(_without_arrays(name, erf))
 
     def result(self, *, partial: bool) -> ErfMap:
         missing = self._missing()
@@ -136,7 +151,7 @@ class _Merger:
         )
 
     def _missing(self) -> str:
-        """Name the shards that are missing or unfinished, else count the images; empty if it is whole."""
+        """Describe missing or unfinished shards, else missing images; "" if nothing is missing."""
         counts = {part.shard.count for part in self.parts}
         unfinished = [part for part in self.parts if not part.finished]
         if len(counts) == 1 and counts != {1}:
@@ -156,7 +171,7 @@ class _Merger:
         return ""
 
     def _provenance(self) -> dict[str, Any]:
-        """Tell of the whole: all sessions, and of which files it was made."""
+        """Return the provenance of the merged map: all sessions, and the maps that it was merged from."""
         sessions = [session for part in self.parts for session in part.sessions]
         seconds = sum(session["seconds"] for session in sessions)
         merged = [
@@ -178,21 +193,19 @@ class _Merger:
 def _identity(name: str, erf: ErfMap) -> dict[str, Any]:
     identity = erf.provenance.get("identity")
     if not isinstance(identity, dict) or not erf.records:
-        raise MapError(
-            f"{name} doesn't tell which images it holds, of which network; merge maps of 'erfscope compute'"
-        )
+        raise MapError(f"{name} doesn't record its images and network; merge maps of 'erfscope compute'")
     return identity
 
 
 def _arrays(erf: ErfMap) -> list[NDArray[np.float64]]:
-    """Return sums, in float64, that may be added to."""
+    """Return copies of the sums, in float64, to add to."""
     arrays = (erf.erf, erf.gradient_sum, erf.gradient_square_sum, erf.replicates)
     return [np.array(array, np.float64) for array in arrays if array is not None]
 
 
-def _part(name: str, erf: ErfMap) -> _Part:
+def _without_arrays(name: str, erf: ErfMap) -> _AddedMap:
     told = erf.provenance
-    return _Part(
+    return _AddedMap(
         name, erf.shard, erf.finished, erf.images or 0, erf.records, tuple(told["sessions"]), told["versions"]
     )
 

@@ -1,4 +1,4 @@
-"""Reads a map that `write` wrote."""
+"""Read a map file, or how far it is."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,19 @@ from erfscope.store.write import SCHEMA_VERSION
 
 @dataclass(frozen=True)
 class MapProgress:
-    """How far a map file is: images done, skipped and, over all shards, images_total (None if unknown)."""
+    """How far a map file is.
+
+    Attributes
+    ----------
+    done, skipped
+        Number of images in the map, and of those that couldn't be used.
+    images_total
+        Number of images of all shards; None if unknown.
+    shard
+        The map's shard.
+    finished
+        Whether all images of the shard are done or skipped.
+    """
 
     done: int
     skipped: int
@@ -32,21 +44,19 @@ class MapProgress:
 
     @property
     def total(self) -> int | None:
-        """How many images its own shard takes."""
-        return (
-            None
-            if self.images_total is None
-            else len(range(self.shard.index, self.images_total, self.shard.count))
-        )
+        """Number of images of the map's own shard; None if unknown."""
+        if self.images_total is None:
+            return None
+        return len(range(self.shard.index, self.images_total, self.shard.count))
 
 
 def read_map(path: Path) -> ErfMap:
-    """Read a map file whole.
+    """Read a map file.
 
     Raises
     ------
     MapError
-        There is no such file, it is no map of erfscope's, or it is damaged.
+        There is no such file, it isn't a map of erfscope or has another schema version, or it is damaged.
     """
     if not path.is_file():
         raise MapError(f"map {path} does not exist; make one with 'erfscope compute' or name another file")
@@ -55,12 +65,12 @@ def read_map(path: Path) -> ErfMap:
 
 
 def read_progress(path: Path) -> MapProgress | None:
-    """Tell how far a map is, at little cost: its arrays are neither read nor checked. None without a file.
+    """Read how far a map is, but none of its arrays; None if there is no file.
 
     Raises
     ------
     MapError
-        It is no map of erfscope's, or it is damaged.
+        It isn't a map of erfscope or has another schema version, or it is damaged.
     """
     if not path.exists():
         return None
@@ -79,17 +89,15 @@ def read_progress(path: Path) -> MapProgress | None:
 
 @contextmanager
 def _opened(path: Path, *, checked: bool = False) -> Iterator[h5py.File]:
-    """Open a file for reading. Maps are replaced whole: HDF5's own locks, which some file systems lack, are
-    of no use.
-    """
+    """Open a file without the locks of HDF5, which some file systems lack: maps are replaced whole."""
     try:
-        if checked:  # before HDF5 sees it
+        if checked:  # before HDF5 reads it
             check_seal(path)
         with h5py.File(path, "r", locking=False) as file:
             yield file
     except MapError:
         raise
-    # h5py raises whatever the damaged bytes lead it to; the file is at fault, not the program.
+    # Damaged bytes make h5py raise anything; the file is at fault, not the program.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MapError(
@@ -132,7 +140,7 @@ def _read(file: h5py.File, path: Path) -> ErfMap:
 
 
 def _read_others(file: h5py.File, erf: FloatArray) -> dict[str, NDArray[Any]]:
-    """Read the arrays beside `erf`; refuse what doesn't fit it: another program may have made it."""
+    """Read the other arrays; refuse those that don't fit `erf`: another program may have changed them."""
     arrays = {
         name: file[name][()] for name in ("gradient_sum", "gradient_square_sum", "replicates") if name in file
     }

@@ -1,4 +1,4 @@
-"""Writes a map as HDF5."""
+"""Write a map as HDF5."""
 
 import hashlib
 import io
@@ -21,10 +21,10 @@ _BYTES_BESIDE_ARRAYS, _BYTES_AN_IMAGE = 100_000, 200
 def write_map(erf: ErfMap, path: Path, *, overwrite: bool = False) -> None:
     """Write `erf` to `path`, whole or not at all.
 
-    The root holds `erf`, `gradient_sum`, `gradient_square_sum` (y, x) and `replicates` (g, y, x) with
-    dimension scales `y` and `x` in pixels from the unit's projected center; group `plot` is a
-    NeXus plot that links to them; group `provenance` holds one JSON text a key, and the list of images with
-    what became of each.
+    The root holds `erf`, `gradient_sum` and `gradient_square_sum`, each (y, x) float64, and `replicates`,
+    (g, y, x), with dimension scales `y` and `x` in pixels from the unit's projected center. The group `plot`
+    is a NeXus plot that links to them. The group `provenance` holds one JSON text for each key, and the list
+    of images with their status.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def write_map(erf: ErfMap, path: Path, *, overwrite: bool = False) -> None:
         The file exists and `overwrite` is False, or it can't be written.
     """
     prepare_target(path, overwrite=overwrite, bytes_needed=_map_bytes(erf))
-    # Built in memory, for HDF5 on a disk that fills up fails once more, and otherwise, when it is closed.
+    # It is built in memory, because HDF5 on a full disk fails a second time, with other errors, on closing.
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         _write_root(file, erf)
@@ -45,7 +45,7 @@ def write_map(erf: ErfMap, path: Path, *, overwrite: bool = False) -> None:
 
 
 def bytes_for(size: tuple[int, int], replicates: int, images: int) -> int:
-    """Return about how many bytes an unfinished (H, W) map takes, which is larger than a finished one."""
+    """Return about how many bytes an unfinished (H, W) map takes; a finished one takes fewer."""
     return size[0] * size[1] * 8 * (3 + replicates) + _BYTES_BESIDE_ARRAYS + _BYTES_AN_IMAGE * images
 
 
@@ -118,8 +118,8 @@ def _write_plot(file: h5py.File) -> None:
 
 def _write_provenance(group: h5py.Group, erf: ErfMap) -> None:
     for key, value in erf.provenance.items():
-        # A dataset, since an attribute holds no more than 64 KB; of fixed length, like all texts here, since
-        # HDF5 can search for ever in a damaged heap of strings that know their own.
+        # A dataset, because an attribute holds at most 64 KB; of fixed length, like all texts here, because
+        # reading a damaged heap of variable-length strings may never end.
         group[key] = np.bytes_(json.dumps(value).encode())
     records = erf.records
     if not records:
@@ -143,5 +143,5 @@ def _write_texts(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
 
 
 def image_list_sha256(names: Iterable[str]) -> str:
-    """SHA-256 of the image names, in order, one a line."""
+    """Return the SHA-256 of the image names in order, one a line."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()

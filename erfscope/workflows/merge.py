@@ -1,4 +1,4 @@
-"""From the files of shards to the file of one map."""
+"""Merge the map files of shards into one file."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

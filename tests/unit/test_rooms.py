@@ -62,22 +62,29 @@ TORCH_LOAD = {
 
 
 @cache
-def trees():
-    """Parse every file once, by its path in the package."""
-    paths = sorted(PACKAGE.rglob("*.py"))
-    return {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in paths}
+def nodes():
+    """Parse every file once: its names, calls and imports, by its path in the package."""
+    kinds = (ast.Import, ast.ImportFrom, ast.Name, ast.Attribute, ast.Call)
+    return {
+        path.relative_to(PACKAGE).as_posix(): [
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)
+        ]
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
 
 
-def imported(tree):
-    """Yield the full names of imported modules; `from erfscope import x` imports the room or the name x."""
-    for node in ast.walk(tree):
+@cache
+def imported(path):
+    """Return the full names that a file imports; `from erfscope import x` imports erfscope.x."""
+    names = set()
+    for node in nodes()[path]:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "erfscope":
+            names |= {f"erfscope.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            if node.module == "erfscope":
-                yield from (f"erfscope.{alias.name}" for alias in node.names)
-            else:
-                yield "." * node.level + (node.module or "")
+            names.add("." * node.level + (node.module or ""))
+    return names
 
 
 def dotted(node):
@@ -88,51 +95,56 @@ def dotted(node):
     return f"{before}.{node.attr}" if before else ""
 
 
-def uses(*names):
-    """Return the files that name one of these, or import it from its module."""
-    found = set()
-    for path, tree in trees().items():
-        for node in ast.walk(tree):
-            from_module = (
-                {f"{node.module}.{alias.name}" for alias in node.names}
-                if isinstance(node, ast.ImportFrom)
-                else set()
-            )
-            if dotted(node) in names or from_module & set(names):
-                found.add(path)
-    return found
+def names_of(node):
+    """Return the full names that a node stands for, `os.environ` also where it is imported from os."""
+    if isinstance(node, ast.ImportFrom):
+        return {f"{node.module}.{alias.name}" for alias in node.names}
+    return {dotted(node)}
+
+
+def users(*names):
+    """Return the files that use one of these names."""
+    return {path for path in nodes() for node in nodes()[path] if names_of(node) & set(names)}
+
+
+def keywords():
+    """Yield path, function and keyword of every keyword argument."""
+    for path in nodes():
+        for node in nodes()[path]:
+            if isinstance(node, ast.Call):
+                yield from ((path, dotted(node.func), keyword) for keyword in node.keywords)
 
 
 def test_rooms_import_only_what_is_listed():
     edges = defaultdict(set)
-    for path, tree in trees().items():
+    for path in nodes():
         if path not in FACADE:
             room = path.partition("/")[0].removesuffix(".py")
-            edges[room] |= {
-                f"{name}.".split(".")[1] for name in imported(tree) if name.startswith("erfscope")
-            }
+            own = (name for name in imported(path) if name.partition(".")[0] == "erfscope")
+            edges[room] |= {f"{name}.".split(".")[1] for name in own}
     found = {room: targets - {room} for room, targets in edges.items()}
     assert found == ALLOWED
 
 
 def test_rooms_are_in_layers():
     rooms = list(ALLOWED)
-    assert not {
+    upward = {
         (room, other)
         for room, others in ALLOWED.items()
         for other in others
         if rooms.index(other) >= rooms.index(room)
     }
+    assert not upward
 
 
 def test_imports_are_absolute():
-    assert not {path for path, tree in trees().items() if any(name[:1] == "." for name in imported(tree))}
+    assert not {path for path in nodes() if any(name.startswith(".") for name in imported(path))}
 
 
 def test_rooms_that_need_no_torch_import_none():
     modules = [
         "erfscope." + path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        for path in trees()
+        for path in nodes()
         if path.partition("/")[0].removesuffix(".py") in TORCH_FREE_ROOMS
     ]
     code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
@@ -143,9 +155,9 @@ def test_rooms_that_need_no_torch_import_none():
 
 
 def test_system_tells_which_modules_need_torch():
-    told = ast.get_docstring(trees()["system/__init__.py"])
+    told = ast.get_docstring(ast.parse((PACKAGE / "system" / "__init__.py").read_text()))
     free, _, others = told.partition("These import torch:")
-    modules = {path.split("/")[1].removesuffix(".py") for path in trees() if path.startswith("system/")}
+    modules = {path.split("/")[1].removesuffix(".py") for path in nodes() if path.startswith("system/")}
     torch_free = {name.rpartition(".")[2] for name in TORCH_FREE_MODULES}
     assert {name for name in modules if f"- `{name}`:" in free} == torch_free
     assert {name for name in modules if f"- `{name}`:" in others} == modules - torch_free - {"__init__"}
@@ -153,35 +165,29 @@ def test_system_tells_which_modules_need_torch():
 
 def test_one_module_reads_the_environment():
     names = ("os.environ", "os.environb", "os.getenv", "os.putenv", "os.unsetenv")
-    assert uses(*names) == {"system/environment.py"}
+    assert users(*names) == {"system/environment.py"}
 
 
 def test_torch_loads_in_few_places_and_without_running_code():
-    calls = {
-        (path, bool(keyword.value.value))
-        for path, tree in trees().items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and dotted(node.func) == "torch.load"
-        for keyword in node.keywords
-        if keyword.arg == "weights_only" and isinstance(keyword.value, ast.Constant)
+    loads = {
+        (path, keyword.value.value)
+        for path, function, keyword in keywords()
+        if function == "torch.load" and keyword.arg == "weights_only"
     }
-    assert calls == set(TORCH_LOAD.items())
-    assert uses("torch.load") == set(TORCH_LOAD)
+    assert loads == set(TORCH_LOAD.items())
+    assert users("torch.load") == set(TORCH_LOAD)
 
 
 def test_nothing_unpickles_by_itself():
     picklers = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
-    assert not {
-        path for path, tree in trees().items() if picklers & {n.split(".")[0] for n in imported(tree)}
-    }
+    assert not {path for path in nodes() for name in imported(path) if name.split(".")[0] in picklers}
     allowing = {
         path
-        for path, tree in trees().items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and getattr(node.value, "value", True)
+        for path, _, keyword in keywords()
+        if keyword.arg == "allow_pickle" and getattr(keyword.value, "value", True)
     }
     assert not allowing
 
 
 def test_no_text_is_run_as_code():
-    assert not uses("eval", "exec", "compile", "__import__", "os.system", "os.popen")
+    assert not users("eval", "exec", "compile", "__import__", "os.system", "os.popen")

@@ -66,10 +66,10 @@ def test_each_waits_for_what_it_needs_and_a_failure_stops_only_its_own(folder):
         task(folder, "measure bad", "make", "never", needs=["bad"]),
     ]
 
-    came_out = run(folder, tasks, tell=lambda task, what: told.append((task.name, what)))
-    assert came_out.done == {"a", "b", "merge"}
-    assert came_out.failed == {"bad": "no such data"}
-    assert not came_out.stopped
+    results = run(folder, tasks, tell=lambda task, what: told.append((task.name, what)))
+    assert results.done == {"a", "b", "merge"}
+    assert results.failed == {"bad": "no such data"}
+    assert not results.stopped
     assert not (folder / "never").exists()
     order = [name for name, what in told if what == "begins"]
     assert order == ["a", "b", "merge", "bad"]
@@ -135,10 +135,10 @@ def test_a_signal_is_passed_on_and_nothing_new_begins(folder):
         task(folder, "measure", "measure", str(begun[1]), prints=True),
         task(folder, "later", "make", "later"),
     ]
-    came_out = run(folder, tasks, at_once=2, stop=stop, tell=tell)
-    assert came_out.stopped
-    assert came_out.interrupted == {"work", "measure"}
-    assert came_out.failed == {}
+    results = run(folder, tasks, at_once=2, stop=stop, tell=tell)
+    assert results.stopped
+    assert results.interrupted == {"work", "measure"}
+    assert results.failed == {}
     assert not (folder / "later").exists()
     log = (folder / "job" / "work.log").read_text()
     assert "saved\n" in log

@@ -2,9 +2,9 @@
 
 import pytest
 
-from erfscope.batch.logs import LastRun, ending, read_last_run, starting
+from erfscope.batch.logs import LastRun, end_line, read_last_run, start_line
 
-BEGUN = starting(["erfscope", "compute", "--out", "a b.h5"])
+BEGUN = start_line(["erfscope", "compute", "--out", "a b.h5"])
 TRACE = (
     "Traceback (most recent call last):\n  File \"x.py\", line 1, in f\n    raise KeyError\nKeyError: 'a'\n"
 )
@@ -21,14 +21,14 @@ OOM = "Detected 1 oom_kill event in StepId=12.batch. Some of the step tasks have
 @pytest.mark.parametrize(
     ("text", "code", "reason", "interrupted"),
     [
-        (BEGUN + "map  erf.h5\n" + ending(0), 0, "", False),
-        (BEGUN + "warning: random weights\n" + ending(75), 75, "interrupted", True),
-        (BEGUN + "erfscope: no such file\n" + ending(2), 2, "no such file", False),
-        (BEGUN + "erfscope: one\nerfscope: two\n" + ending(2), 2, "two", False),
-        (BEGUN + TRACE + ending(1), 1, "KeyError: 'a'", False),
-        (BEGUN + TRACE + "torch.OutOfMemoryError: no\n" + ending(1), 1, "KeyError: 'a'", False),
-        (BEGUN + ending(-9), -9, "killed by SIGKILL", False),
-        (BEGUN + "a: line 3: x: command not found\n" + ending(127), 127, None, False),
+        (BEGUN + "map  erf.h5\n" + end_line(0), 0, "", False),
+        (BEGUN + "warning: random weights\n" + end_line(75), 75, "interrupted", True),
+        (BEGUN + "erfscope: no such file\n" + end_line(2), 2, "no such file", False),
+        (BEGUN + "erfscope: one\nerfscope: two\n" + end_line(2), 2, "two", False),
+        (BEGUN + TRACE + end_line(1), 1, "KeyError: 'a'", False),
+        (BEGUN + TRACE + "torch.OutOfMemoryError: no\n" + end_line(1), 1, "KeyError: 'a'", False),
+        (BEGUN + end_line(-9), -9, "killed by SIGKILL", False),
+        (BEGUN + "a: line 3: x: command not found\n" + end_line(127), 127, None, False),
         (
             BEGUN + "fcn: 2/9 images\n",
             None,
@@ -38,11 +38,11 @@ OOM = "Detected 1 oom_kill event in StepId=12.batch. Some of the step tasks have
         (BEGUN, None, "killed, or its machine went down", False),
         ("", None, "killed, or its machine went down", False),
         # What an earlier run said doesn't count.
-        (BEGUN + "erfscope: no such file\n" + ending(2) + BEGUN + ending(0), 0, "", False),
-        (BEGUN + ending(0) + BEGUN + "erfscope: disk full\n" + ending(2), 2, "disk full", False),
+        (BEGUN + "erfscope: no such file\n" + end_line(2) + BEGUN + end_line(0), 0, "", False),
+        (BEGUN + end_line(0) + BEGUN + "erfscope: disk full\n" + end_line(2), 2, "disk full", False),
         # SLURM's own words.
         (BEGUN + step(OOM), None, f"OUT_OF_MEMORY: {OOM}", False),
-        (BEGUN + step(OOM) + ending(137), 137, f"OUT_OF_MEMORY: {OOM}", False),
+        (BEGUN + step(OOM) + end_line(137), 137, f"OUT_OF_MEMORY: {OOM}", False),
         (
             BEGUN + step(f"{CANCELLED} DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***"),
             None,
@@ -55,11 +55,11 @@ OOM = "Detected 1 oom_kill event in StepId=12.batch. Some of the step tasks have
             "TIMEOUT: JOB 12 ON node7 CANCELLED",
             False,
         ),
-        (BEGUN + step(f"{CANCELLED} DUE TO TIME LIMIT ***") + ending(75), 75, "TIMEOUT", True),
+        (BEGUN + step(f"{CANCELLED} DUE TO TIME LIMIT ***") + end_line(75), 75, "TIMEOUT", True),
         (BEGUN + step(f"{CANCELLED} ***"), None, "CANCELLED", False),
-        (BEGUN + ending(75) + step(f"{CANCELLED} DUE TO JOB REQUEUE ***"), 75, "REQUEUED", True),
+        (BEGUN + end_line(75) + step(f"{CANCELLED} DUE TO JOB REQUEUE ***"), 75, "REQUEUED", True),
         (BEGUN + step(f"{CANCELLED} DUE TO PREEMPTION ***"), None, "PREEMPTED", True),
-        (BEGUN + step("*** STEP 12.0 ON node7 is odd ***") + ending(0), 0, "", False),
+        (BEGUN + step("*** STEP 12.0 ON node7 is odd ***") + end_line(0), 0, "", False),
     ],
 )
 def test_the_last_run_is_judged(tmp_path, text, code, reason, interrupted):
@@ -83,6 +83,6 @@ def test_no_log_is_no_run(tmp_path):
 def test_the_end_of_a_long_log_is_enough(tmp_path):
     log = tmp_path / "compute.log"
     log.write_bytes(
-        BEGUN.encode() + b"\xff progress\n" * 100_000 + b"erfscope: disk full\n" + ending(2).encode()
+        BEGUN.encode() + b"\xff progress\n" * 100_000 + b"erfscope: disk full\n" + end_line(2).encode()
     )
     assert read_last_run(log) == LastRun(2, "disk full", False)

@@ -7,7 +7,7 @@ import os
 import pytest
 from small_study import NAME, make_map, plan
 
-from erfscope.batch.logs import ending, starting
+from erfscope.batch.logs import end_line, start_line
 from erfscope.batch.queue import QueuedJob
 from erfscope.batch.status import MEASURED, read_status
 from erfscope.batch.study_record import open_study
@@ -16,7 +16,7 @@ from erfscope.batch.tasks import files_of
 from erfscope.records.shard import Shard
 from erfscope.system.file_lock import locked
 
-BEGUN = starting(["erfscope"])
+BEGUN = start_line(["erfscope"])
 STAR = {
     "pattern": "star",
     "center_to_center_px": 575.9,
@@ -92,8 +92,8 @@ def test_shards_add_up(tmp_path):
 @pytest.mark.parametrize(
     ("log", "state", "reason"),
     [
-        (BEGUN + "erfscope: no such folder\n" + ending(2), "failed", "compute-0: no such folder"),
-        (BEGUN + ending(75), "missing", "compute-0: interrupted"),
+        (BEGUN + "erfscope: no such folder\n" + end_line(2), "failed", "compute-0: no such folder"),
+        (BEGUN + end_line(75), "missing", "compute-0: interrupted"),
         (BEGUN + "fcn: 1/4 images\n", "failed", "compute-0: killed, or its machine went down; its last line"),
         (
             BEGUN + "slurmstepd: error: Detected 1 oom_kill event in StepId=1.batch.\n",
@@ -163,7 +163,7 @@ def test_a_failed_shard_counts_more_than_running_ones(tmp_path):
     made = plan(tmp_path, shards=2)
     files = files_of(made, NAME)
     files.folder.mkdir(parents=True)
-    files.log("compute", 0).write_text(BEGUN + "erfscope: disk full\n" + ending(2))
+    files.log("compute", 0).write_text(BEGUN + "erfscope: disk full\n" + end_line(2))
     with locked(files.part(1)):
         seen = status(made)
     assert (seen.state, seen.reason) == ("failed", "compute-0: disk full")
@@ -177,5 +177,5 @@ def test_a_measurement_that_failed_in_a_script_is_told_by_either_log(tmp_path):
     assert status(made).reason.startswith(
         "star-distance: killed, or its machine went down; its last line: module"
     )
-    files.log("star-distance").write_text(BEGUN + "erfscope: no star\n" + ending(2))
+    files.log("star-distance").write_text(BEGUN + "erfscope: no star\n" + end_line(2))
     assert status(made).reason == "star-distance: no star"

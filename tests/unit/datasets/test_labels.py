@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from small_layouts import noise, save
 
-from erfscope.datasets.labels import IGNORE, OUTSIDE, LabelKind, Reading, label_map, read_label
+from erfscope.datasets.labels import IGNORE, OUTSIDE, LabelKind, LabelReading, label_map, read_label
 from erfscope.errors import ImageError
 
 IDENTITY = LabelKind(label_map((k, k) for k in range(254)))
@@ -73,7 +73,7 @@ def test_wide_and_narrow_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reading", ["index", "brightness"])
-def test_labels_in_color_are_refused(tmp_path: Path, reading: Reading) -> None:
+def test_labels_in_color_are_refused(tmp_path: Path, reading: LabelReading) -> None:
     path = save(tmp_path / "x.png", noise(0))
     reason = "one channel, this one is RGB" if reading == "index" else "must be gray"
     assert reason in refusal(path, LabelKind(IDENTITY.table, reading))

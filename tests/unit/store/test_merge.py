@@ -158,5 +158,5 @@ def test_what_cannot_be_merged():
     with pytest.raises(MapError, match="no maps to merge"):
         erfscope.merge_maps([])
     imported = replace(compute(), provenance={"source": "x.npy"}, records=())
-    with pytest.raises(MapError, match="doesn't tell which images it holds"):
+    with pytest.raises(MapError, match="doesn't record its images and network"):
         erfscope.merge_maps([imported])
