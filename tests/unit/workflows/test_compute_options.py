@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from small_networks import SmallNet, noise_images, seeded
 
@@ -63,6 +64,8 @@ def test_json_form_gives_the_options_back():
     options = ComputeOptions(**(OTHERS | {"until": None}))
     assert ComputeOptions.from_summary(json.loads(json.dumps(options.summary()))) == options
     assert ComputeOptions.from_summary({}) == ComputeOptions()
+    counted = ComputeOptions(seed=np.int64(3), unit=(np.int64(1), np.int64(2)))
+    assert json.dumps(counted.summary()) == json.dumps(ComputeOptions(seed=3, unit=(1, 2)).summary())
 
 
 def test_compute_erf_has_the_same_options(monkeypatch):
