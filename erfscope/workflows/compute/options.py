@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from erfscope.errors import ComputeError
 from erfscope.records.choices import ENGINES, FORMULAS, PRECISIONS
@@ -95,7 +95,7 @@ class ComputeOptions:
     resize: bool = _decisive(True)
     precision: str = _decisive("float32")
     device: str = "auto"
-    batch_size: int | str = _decisive("auto")
+    batch_size: int | Literal["auto"] = _decisive("auto")
     workers: int | None = None
     replicates: int = _decisive(16)
     max_skipped: float = 0.01

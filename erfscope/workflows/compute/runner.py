@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ def compute_erf(
     resize: bool = True,
     precision: str = "float32",
     device: str = "auto",
-    batch_size: int | str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
     workers: int | None = None,
     replicates: int = 16,
     max_skipped: float = 0.01,
@@ -58,7 +58,7 @@ def compute_erf(
 ) -> ErfMap:
     """Sum the clipped input gradients of one unit over images: the effective receptive field.
 
-    The options are those of `ComputeOptions`, which tells meaning and unit of each.
+    By default that of Eq. 1 of arXiv 2307.14179. `ComputeOptions` tells meaning and unit of each option.
 
     Parameters
     ----------
@@ -86,10 +86,6 @@ def compute_erf(
     ------
     ComputeError
         What can't be computed as asked, in one line.
-
-    References
-    ----------
-    arXiv 2307.14179, Eq. 1; those of the other formulas are in `engine.formulas`.
 
     Examples
     --------
