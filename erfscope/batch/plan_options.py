@@ -1,48 +1,47 @@
-"""The options of `erfscope compute` as keys of a plan, read off its click options: no second list."""
+"""Reads the options of `erfscope compute` from a plan, by the command's own list of options."""
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from erfscope.errors import BatchError
+from erfscope.errors import BatchError, suggest
 
 NETWORKS, DATASETS, COMPUTE = "[[networks]]", "[[datasets]]", "[compute]"
-_OF_DATASETS = ("data", "root", "split", "images", "fit", "data_option")
-# What a job gets otherwise, or not at all.
-_OWN = ("out", "overwrite", "resume", "shard", "size", "rates", "as_json", "quiet", "verbose")
+_DATASET_OPTIONS = ("data", "root", "split", "images", "fit", "data_option")
+# A batch sets these for each job, or they concern a terminal.
+_NOT_IN_PLANS = ("out", "overwrite", "resume", "shard", "size", "rates", "as_json", "quiet", "verbose")
 
 
 class PlanOptions:
-    """Turns a plan's keys and values into the words of a command line.
+    """Turns a plan's keys and values into arguments of a command line.
 
     Parameters
     ----------
     parameters
         Those of the click command `erfscope compute`.
-    of_networks
-        Names of those that say which network; those of datasets are known here, the rest is [compute]'s.
+    network_options
+        Names of those that choose the network. Those of datasets are known here; all others are in [compute].
     """
 
-    def __init__(self, parameters: Iterable[click.Parameter], of_networks: Collection[str]) -> None:
+    def __init__(self, parameters: Iterable[click.Parameter], network_options: Collection[str]) -> None:
         self._all = {each.name: each for each in parameters if isinstance(each, click.Option) and each.name}
-        places = {name: COMPUTE for name in self._all if name not in _OWN}
-        places |= {name: DATASETS for name in places if name in _OF_DATASETS}
-        self._places = places | {name: NETWORKS for name in places if name in of_networks}
+        places = {name: COMPUTE for name in self._all if name not in _NOT_IN_PLANS}
+        places |= {name: DATASETS for name in places if name in _DATASET_OPTIONS}
+        self._places = places | {name: NETWORKS for name in places if name in network_options}
 
     def words(self, section: str, values: Mapping[str, Any], where: str, folder: Path) -> tuple[str, ...]:
-        """Return the words for a section's keys, in the command's own order.
+        """Return the arguments for a section's keys, in the command's own order.
 
         Parameters
         ----------
         section
             `NETWORKS`, `DATASETS` or `COMPUTE`.
         where
-            Names file and section in errors.
+            File and section, for errors.
         folder
-            What relative paths are relative to.
+            Folder that relative paths start from.
 
         Raises
         ------
@@ -60,7 +59,7 @@ class PlanOptions:
         )
 
     def option(self, name: str, value: Any, where: str, folder: Path) -> tuple[str, ...]:
-        """Return the words for one option.
+        """Return the arguments for one option.
 
         Raises
         ------
@@ -77,16 +76,15 @@ class PlanOptions:
             return flag, _text(option, value, folder)
         except click.UsageError as error:
             reason = error.message.rstrip(".")
-            raise BatchError(f"{where}: {name} = {_shown(value)}: {reason}") from None
+            raise BatchError(f"{where}: {name} = {_shortened(value)}: {reason}") from None
 
     def _suggest(self, name: str, section: str) -> str:
         if name in self._places:
             return f"it belongs into {self._places[name]}"
-        if name in _OWN:
+        if name in _NOT_IN_PLANS:
             return "a batch gives it to each job itself"
         known = [each for each, place in self._places.items() if place == section]
-        near = difflib.get_close_matches(name, known, n=1)
-        return f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+        return suggest(name, known)
 
 
 def _flag(option: click.Option, value: Any) -> tuple[str, ...]:
@@ -116,7 +114,7 @@ def _text(option: click.Option, value: Any, folder: Path) -> str:
 
 
 def absolute(text: str, folder: Path) -> Path:
-    """Return a path of a plan's, `~` for the home folder, relative ones from `folder` on."""
+    """Return a plan's path as an absolute one; `~` is the home folder, relative ones start from `folder`."""
     return folder / Path(text).expanduser()
 
 
@@ -131,6 +129,6 @@ def _plain(value: Any) -> str:
     raise click.UsageError("expected a text, a number, true or false, or a list of them")
 
 
-def _shown(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -264,11 +264,11 @@ def test_a_full_disk_keeps_the_last_snapshot(run, here, plain, before_batch):
 
 LONG_STEP = """
 import os, signal, sys, time
-from erfscope.system import signals
+from erfscope import interrupt
 from erfscope.engine import accumulation as run
 from erfscope.cli.main import main
 
-signals.GRACE_SECONDS = 0.5
+interrupt.GRACE_SECONDS = 0.5
 add, count = run._add_batch, [0]
 
 def slow(*args):

@@ -4,19 +4,21 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from erfscope.errors import ComputeError
 from erfscope.records.choices import ENGINES, FORMULAS, PRECISIONS
 from erfscope.records.shard import Shard
 
-_DECISIVE = {"decides_numbers": True}
+DECIDES_NUMBERS = {"decides_numbers": True}
+"""Metadata of an option that a resumed run must share."""
+
 T = TypeVar("T")
 
 
-def decisive(default: T) -> T:
-    """Declare an option that decides the map's numbers: a resumed run must share it."""
-    marked: T = field(default=default, metadata=_DECISIVE)
+def _decisive(default: T) -> T:
+    """Declare an option that decides the map's numbers, with its default."""
+    marked: T = field(default=default, metadata=DECIDES_NUMBERS)
     return marked
 
 
@@ -87,20 +89,20 @@ class ComputeOptions:
     erfscope.errors.ComputeError: --until is a relative error such as 0.01, not -1
     """
 
-    formula: str = decisive("paper")
-    target: str | int = decisive("logits")
-    unit: tuple[int, int] | str | None = decisive(None)
-    resize: bool = decisive(True)
-    precision: str = decisive("float32")
+    formula: str = _decisive("paper")
+    target: str | int = _decisive("logits")
+    unit: tuple[int, int] | str | None = _decisive(None)
+    resize: bool = _decisive(True)
+    precision: str = _decisive("float32")
     device: str = "auto"
-    batch_size: int | str = decisive("auto")
+    batch_size: int | Literal["auto"] = _decisive("auto")
     workers: int | None = None
-    replicates: int = decisive(16)
+    replicates: int = _decisive(16)
     max_skipped: float = 0.01
-    seed: int = decisive(0)
-    engine: str = decisive("auto")
-    shard: tuple[int, int] = decisive((0, 1))
-    until: float | None = decisive(None)
+    seed: int = _decisive(0)
+    engine: str = _decisive("auto")
+    shard: tuple[int, int] = _decisive((0, 1))
+    until: float | None = _decisive(None)
 
     def __post_init__(self) -> None:
         _check_name("formula", self.formula, FORMULAS)
@@ -138,13 +140,13 @@ class ComputeOptions:
 
     def decisive(self) -> dict[str, Any]:
         """Return the options that decide the map's numbers, as JSON can hold them."""
-        marked = [each.name for each in fields(self) if each.metadata == _DECISIVE]
+        marked = [each.name for each in fields(self) if each.metadata == DECIDES_NUMBERS]
         return {name: value for name, value in self.summary().items() if name in marked}
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form."""
-        options = {each.name: getattr(self, each.name) for each in fields(self)}
-        unit = list(self.unit) if isinstance(self.unit, tuple) else self.unit
+        options = {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+        unit = list(map(_plain, self.unit)) if isinstance(self.unit, tuple) else self.unit
         return options | {"unit": unit, "shard": str(Shard(*self.shard))}
 
     @classmethod
@@ -162,3 +164,8 @@ class ComputeOptions:
 def _check_name(option: str, name: str, known: Collection[str]) -> None:
     if name not in known:
         raise ComputeError(f"no {option} is called {name!r}; expected {', '.join(known)}")
+
+
+def _plain(value: Any) -> Any:
+    """Return a NumPy scalar as Python's, which JSON takes."""
+    return value.item() if hasattr(value, "item") else value

@@ -1,4 +1,4 @@
-"""Computes maps: in Python in one go, from a file in several."""
+"""Computes the map of a job, in one go or going on with an unfinished one, and records how."""
 
 import math
 import platform
@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ def compute_erf(
     resize: bool = True,
     precision: str = "float32",
     device: str = "auto",
-    batch_size: int | str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
     workers: int | None = None,
     replicates: int = 16,
     max_skipped: float = 0.01,
@@ -58,20 +58,22 @@ def compute_erf(
 ) -> ErfMap:
     """Sum the clipped input gradients of one unit over images: the effective receptive field.
 
+    By default that of Eq. 1 of arXiv 2307.14179. `ComputeOptions` tells meaning and unit of each option.
+
     Parameters
     ----------
     model
-        Any module that maps (N, 3, H, W) to logits (N, K, h, w), or to a mapping, sequence or object
-        that holds them. It is run in eval mode and comes back exactly as it was.
+        Any module that maps (N, 3, H, W) to logits (N, K, h, w), or to a mapping, sequence or object that
+        holds them. It is run in eval mode and comes back exactly as it was.
     images
         A dataset of `open_dataset`, or any iterable of samples or (3, H, W) tensors, all of one size
         and normalized as the network expects. Gradients are with respect to the normalized image.
     formula, target, unit, resize
-        Which gradient, and what becomes of it. `ComputeOptions` tells of each option of this function.
+        The gradient of what is taken, and how it becomes a contribution to the map.
     precision, device, batch_size, workers, engine
         How it is computed.
     replicates, max_skipped, seed, shard, until
-        Which images, in which groups; `shard` is (i, n) for the images number i, i + n, …
+        Which of the images are taken, in which groups, and how many may be broken.
     progress
         Called with the numbers of images done and skipped after every batch.
 
@@ -84,10 +86,6 @@ def compute_erf(
     ------
     ComputeError
         What can't be computed as asked, in one line.
-
-    References
-    ----------
-    Eq. 1 of arXiv 2307.14179, and the definitions that `engine.formulas` names.
 
     Examples
     --------
@@ -152,7 +150,7 @@ def run_job(
 
 
 def _plan(job: ComputeJob, previous: ErfMap | None) -> tuple[EnginePlan, Engine]:
-    """Decide how to compute; a batch size that was found by the free memory stays as it was."""
+    """Decide how to compute; a resumed run keeps the batch size that "auto" chose."""
     options, batch_size = job.options, job.options.batch_size
     if batch_size == "auto" and previous is not None:
         batch_size = previous.provenance["engine"]["batch_size"]
@@ -183,7 +181,10 @@ def _measure_deviation(
 
 
 class MapBuilder:
-    """Makes an `ErfMap` of a job's sums, whenever it is asked to, with what this process knows of them."""
+    """Builds the map of a job from its sums at any moment of the run, with its provenance.
+
+    `deviation` is that of a reduced precision, `previous` the map that an earlier process left unfinished.
+    """
 
     def __init__(
         self,
@@ -259,7 +260,7 @@ class MapBuilder:
 
     def _provenance(self, done: int, *, finished: bool) -> dict[str, Any]:
         plan, job = self.plan, self.job
-        sessions = [*self.earlier_sessions, self._session(done)]
+        sessions = [*self.earlier_sessions, self._describe_session(done)]
         seconds = sum(each["seconds"] for each in sessions)
         versions = {name: version(name) for name in _RECORDED_VERSIONS}
         return {
@@ -282,7 +283,7 @@ class MapBuilder:
             "host": {"name": platform.node(), "system": platform.platform(), "machine": platform.machine()},
         }
 
-    def _session(self, done: int) -> dict[str, Any]:
+    def _describe_session(self, done: int) -> dict[str, Any]:
         return {
             "started": self.started.isoformat(timespec="seconds"),
             "seconds": time.perf_counter() - self.clock,

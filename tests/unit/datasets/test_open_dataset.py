@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_layouts import noise, save
 
-from erfscope.datasets import open_dataset
+from erfscope.datasets import IMAGENET_MEAN, Sample, open_dataset, with_preprocessing
 from erfscope.errors import DatasetError, ImageError
 
 MakeRoot = Callable[[str], Path]
@@ -140,3 +140,52 @@ def test_random_crops_don_t_depend_on_the_subset(make_root: MakeRoot) -> None:
     part = open_dataset("folder", root=root, size=4, fit="random-crop", seed=3, images=2)
     for index, name in enumerate(part.names):
         assert torch.equal(part[index].image, full[full.names.index(name)].image)
+
+
+def listed(dataset: Any) -> list[Any]:
+    return [dataset.names, dataset.describe(), [sample.image.tolist() for sample in dataset]]
+
+
+@pytest.mark.parametrize("name", ["cityscapes", "synthetic-leaves"])
+def test_preprocessing_is_applied_without_listing_again(
+    make_root: MakeRoot, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    root = make_root(name) if name == "cityscapes" else None
+    given: dict[str, Any] = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "channel_order": "bgr"}
+    opened = open_dataset(name, root=root, images=2, size=24)
+    expected = open_dataset(name, root=root, images=2, size=(20, 28), **given)
+    monkeypatch.setattr("erfscope.datasets.opening.list_split", None)
+    changed = with_preprocessing(opened, size=(20, 28), **given)
+    assert listed(changed) == listed(expected)
+    assert listed(with_preprocessing(opened)) == listed(opened)
+
+
+def test_preprocessing_is_checked_as_when_opening(make_root: MakeRoot) -> None:
+    files = open_dataset("cityscapes", root=make_root("cityscapes"))
+    synthetic = open_dataset("synthetic-context", images=1)
+    for images, change, message in (
+        (files, {"mean": (0.1, 0.2)}, "expected three numbers"),
+        (files, {"std": (0.1, 0.2, 0)}, "expected three positive numbers"),
+        (files, {"channel_order": "gbr"}, "no channel order 'gbr'"),
+        (files, {"size": 0}, "at least 1 px a side"),
+        (synthetic, {"size": 8}, "enlarge the images"),
+    ):
+        with pytest.raises(DatasetError, match=message):
+            with_preprocessing(images, **change)
+
+
+def test_a_plugin_is_called_again_only_for_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def gray(mean: Any = None, size: Any = None) -> list[Sample]:
+        calls.append((mean, size))
+        return [Sample(torch.zeros(3, *(size or (8, 9))), None, "gray")]
+
+    monkeypatch.setattr("erfscope.plugins.names", lambda group: ["gray"])
+    monkeypatch.setattr("erfscope.plugins.load", lambda group, name: gray)
+    opened = open_dataset("gray")
+    assert with_preprocessing(opened, channel_order="rgb", mean=IMAGENET_MEAN) is opened
+    assert with_preprocessing(opened, size=(4, 5)).size == (4, 5)
+    with pytest.raises(DatasetError, match="takes no std"):
+        with_preprocessing(opened, std=(1, 1, 1))
+    assert calls == [(IMAGENET_MEAN, None), (IMAGENET_MEAN, (4, 5))]
