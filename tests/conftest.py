@@ -39,22 +39,22 @@ def captured_once(monkeypatch):
     """Probe a network once and capture it once a precision, where both engines compute its map."""
     flows = {}
 
-    def trace(model, plan):
+    def build_access_graph(model, plan):
         key = (model, plan.size, plan.unit.layer, plan.resize, plan.batch_size, plan.precision)
         if key not in flows:
             flows[key] = trace_unit_map(model, plan)
         return flows[key]
 
     monkeypatch.setattr("erfscope.engine.plan.probe", cache(probe))
-    monkeypatch.setattr("erfscope.engine.engines.trace_unit_map", trace)
-    return trace
+    monkeypatch.setattr("erfscope.engine.engines.trace_unit_map", build_access_graph)
+    return build_access_graph
 
 
 @pytest.fixture
 def predicted_from_it(captured_once, monkeypatch):
     """Predict from the graph in float64 that gave the map; predictions read no weights."""
 
-    def trace(model, plan):
+    def build_access_graph(model, plan):
         return captured_once(model, replace(plan, precision="float64"))
 
-    monkeypatch.setattr("erfscope.workflows.predict_fov.trace_unit_map", trace)
+    monkeypatch.setattr("erfscope.workflows.predict_fov.trace_unit_map", build_access_graph)

@@ -19,8 +19,8 @@ from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.plan import EnginePlan
 from erfscope.engine.target import unit_map
 from erfscope.errors import ComputeError, one_line
+from erfscope.graph.access_graph import AccessGraph, build_access_graph
 from erfscope.graph.capture import capture
-from erfscope.graph.flow import Flow, trace
 from erfscope.graph.fold import fold_batch_norms
 from erfscope.graph.fov.fov_of_unit import predict
 from erfscope.graph.program import Program
@@ -67,19 +67,19 @@ def choose_engine(model: nn.Module, plan: EnginePlan, wanted: str = "auto") -> t
     use_graph = wanted != "dense" and plan.graph_allowed
     # Torch raises anything for what it can't capture, and a rule may meet arguments that it doesn't know.
     try:
-        flow = trace_unit_map(model, plan)
+        graph = trace_unit_map(model, plan)
     except ComputeError:
         raise
     except Exception as error:
         return _fall_back(plan, "the network can't be captured", error) if use_graph else plan, dense
-    if flow.output not in {flow.image, *flow.operations}:
+    if graph.output not in {graph.image, *graph.operations}:
         raise ComputeError(DETACHED)
     # Also for plain autograd: offsets in the map count from the unit's projected center.
-    plan = replace(plan, prediction=predict(flow, plan.unit, plan.model, receptive_fields=False))
+    plan = replace(plan, prediction=predict(graph, plan.unit, plan.model, receptive_fields=False))
     if not use_graph:
         return plan, dense
     try:
-        program = _prune(flow, plan)
+        program = _prune(graph, plan)
         flops = _count(program, plan)
     except Exception as error:
         return _fall_back(plan, "the graph can't be pruned", error), dense
@@ -153,7 +153,7 @@ def _fall_back(plan: EnginePlan, what: str, error: Exception) -> EnginePlan:
     return replace(plan, reason=f"{what} ({one_line(error)})"[:200])
 
 
-def trace_unit_map(model: nn.Module, plan: EnginePlan) -> Flow:
+def trace_unit_map(model: nn.Module, plan: EnginePlan) -> AccessGraph:
     """Capture the network up to the map in which the unit lies, and find what its operations read.
 
     Batch norms are folded into convolutions.
@@ -168,13 +168,13 @@ def trace_unit_map(model: nn.Module, plan: EnginePlan) -> Flow:
         image = torch.zeros(plan.batch_size, 3, *plan.size, device=device, dtype=dtype)
         captured = capture(_UnitMap(model, plan).eval(), image)
         fold_batch_norms(captured)
-    return trace(captured)
+    return build_access_graph(captured)
 
 
-def _prune(flow: Flow, plan: EnginePlan) -> Program:
-    batch, values, _, _ = whole(flow.output.meta["val"].shape)
+def _prune(graph: AccessGraph, plan: EnginePlan) -> Program:
+    batch, values, _, _ = whole(graph.output.meta["val"].shape)
     unit = (np.array([plan.unit.y]), np.array([plan.unit.x]))
-    return prune(flow, (batch, values, *unit), channel_sum=not FORMULAS[plan.formula].clip_channels)
+    return prune(graph, (batch, values, *unit), channel_sum=not FORMULAS[plan.formula].clip_channels)
 
 
 def _count(program: Program, plan: EnginePlan) -> int:

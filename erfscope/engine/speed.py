@@ -145,8 +145,8 @@ def _convolutions_alone(engine: GraphEngine, image: torch.Tensor) -> float:
     """Forward and backward of every convolution of the program, on memory that holds noise."""
     engine.gradients(image.clone())  # each step knows its operand's shape then
     total = 0.0
-    for instruction in engine.program.instructions:
-        step = instruction.step
+    for program_step in engine.program.steps:
+        step = program_step.step
         if not isinstance(step, _CONVOLUTIONS):
             continue
         x = torch.randn(step.shape, dtype=image.dtype, device=image.device)
@@ -184,7 +184,7 @@ def _seconds_without_rule(engine: GraphEngine, image: torch.Tensor) -> dict[str,
 
         return run
 
-    steps = [(str(i.node.target), i.step) for i in engine.program.instructions if not i.ruled]
+    steps = [(str(i.node.target), i.step) for i in engine.program.steps if not i.ruled]
     for operator, step in steps:
         vars(step).update(forward=timed(operator, step.forward), backward=timed(operator, step.backward))
     if steps:

@@ -18,14 +18,14 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Same:
+class IdentityAccess:
     """The wanted positions along the output axis `out` themselves."""
 
     out: int
 
 
 @dataclass(frozen=True)
-class Taps:
+class WindowAccess:
     """Some positions for each position along the output axis `out`.
 
     Attributes
@@ -74,7 +74,7 @@ class Taps:
 
 
 @dataclass(frozen=True)
-class Everything:
+class FullAccess:
     """All positions, whatever is wanted.
 
     Attributes
@@ -90,20 +90,20 @@ class Everything:
 
 
 @dataclass(frozen=True)
-class Only:
+class FixedAccess:
     """One position, whatever is wanted: of a selection, or of an axis that is broadcast."""
 
     position: int
 
 
-AxisReading = Same | Taps | Everything | Only
+AxisAccess = IdentityAccess | WindowAccess | FullAccess | FixedAccess
 
 
 @dataclass(frozen=True)
-class ByAxis:
+class AccessByAxis:
     """A reading in which the axes don't depend on each other: one `AxisReading` for each operand axis."""
 
-    axes: tuple[AxisReading, ...]
+    axes: tuple[AxisAccess, ...]
     shape: tuple[int, ...]
 
     def region(self, wanted: Region) -> Region:
@@ -111,44 +111,48 @@ class ByAxis:
         found = []
         for axis, size in zip(self.axes, self.shape, strict=True):
             match axis:
-                case Same(out):
+                case IdentityAccess(out):
                     found.append(wanted[out])
-                case Taps(out):
+                case WindowAccess(out):
                     found.append(axis.read(wanted[out], size))
-                case Everything():
+                case FullAccess():
                     found.append(np.arange(size))
-                case Only(position):
+                case FixedAccess(position):
                     found.append(np.array([position]))
         return tuple(found)
 
     def widen(self, wanted: Region, shape: tuple[int, ...]) -> Region:
         """Region of the output (of that shape) that comes out when this is read for `wanted`."""
-        whole_axes = {axis.out for axis in self.axes if isinstance(axis, Everything)}
+        whole_axes = {axis.out for axis in self.axes if isinstance(axis, FullAccess)}
         return tuple(np.arange(shape[i]) if i in whole_axes else index for i, index in enumerate(wanted))
 
     def spread(self, mask: Mask) -> Mask:
         """Mask of the operand that a mask of the output needs."""
-        source = {axis.out: i for i, axis in enumerate(self.axes) if isinstance(axis, (Same, Taps))}
+        source = {
+            axis.out: i
+            for i, axis in enumerate(self.axes)
+            if isinstance(axis, (IdentityAccess, WindowAccess))
+        }
         for out in range(mask.ndim):
             if out not in source:
                 mask = np.any(mask, axis=out, keepdims=True)
                 continue
             axis, size = self.axes[source[out]], self.shape[source[out]]
-            if isinstance(axis, Taps):
+            if isinstance(axis, WindowAccess):
                 mask = _spread_taps(mask, out, axis, size)
         kept = sorted(source, key=lambda out: source[out])
         dropped = [out for out in range(mask.ndim) if out not in source]
         mask = mask.transpose(*kept, *dropped).reshape([mask.shape[out] for out in kept])
         mask = np.expand_dims(mask, [i for i in range(len(self.axes)) if i not in source.values()])
         for i, axis in enumerate(self.axes):
-            if isinstance(axis, Only) and self.shape[i] > 1:
+            if isinstance(axis, FixedAccess) and self.shape[i] > 1:
                 chosen = np.zeros(self.shape[i], bool)
                 chosen[axis.position] = True
                 mask = mask & chosen.reshape([-1 if j == i else 1 for j in range(len(self.axes))])
         return mask
 
 
-def _spread_taps(mask: Mask, out: int, axis: Taps, size: int) -> Mask:
+def _spread_taps(mask: Mask, out: int, axis: WindowAccess, size: int) -> Mask:
     lines = np.moveaxis(mask, out, -1)
     if lines.shape[-1] == 1:
         lines = np.broadcast_to(lines, (*lines.shape[:-1], len(axis.positions)))
@@ -159,7 +163,7 @@ def _spread_taps(mask: Mask, out: int, axis: Taps, size: int) -> Mask:
 
 
 @dataclass(frozen=True)
-class Reshaped:
+class ReshapeAccess:
     """The reading of a view: the same elements in the same order under another shape."""
 
     shape: tuple[int, ...]
@@ -239,4 +243,4 @@ def _product_hull(flat: Index, shape: list[int]) -> Region:
     return tuple(np.unique(index) for index in np.unravel_index(flat, shape)) if shape else ()
 
 
-Reading = ByAxis | Reshaped
+AccessMap = AccessByAxis | ReshapeAccess

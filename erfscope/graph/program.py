@@ -12,7 +12,7 @@ from erfscope.graph.steps.basic import Step
 
 
 @dataclass(frozen=True)
-class Instruction:
+class ProgramStep:
     """One step of a program.
 
     Attributes
@@ -48,7 +48,7 @@ class Program:
 
     image: Node
     output: Node
-    instructions: tuple[Instruction, ...]
+    steps: tuple[ProgramStep, ...]
     image_region: Region
     output_region: Region
     image_selection: Selection
@@ -58,7 +58,7 @@ class Program:
     @property
     def without_rule(self) -> dict[str, int]:
         """Operators that run on everything for want of a rule, with their number."""
-        return dict(Counter(str(i.node.target) for i in self.instructions if not i.ruled))
+        return dict(Counter(str(i.node.target) for i in self.steps if not i.ruled))
 
     @torch.no_grad()
     def gradient(
@@ -80,11 +80,11 @@ class Program:
             doesn't depend on the image differentiably.
         """
         values = {self.image: self.image_selection.cut(image)}
-        for instruction in self.instructions:
-            operands = [selection.cut(values[source]) for source, selection in instruction.operands]
-            values[instruction.node] = instruction.step.forward(*operands)
+        for program_step in self.steps:
+            operands = [selection.cut(values[source]) for source, selection in program_step.operands]
+            values[program_step.node] = program_step.step.forward(*operands)
             del operands
-            for node in instruction.last_read:
+            for node in program_step.last_read:
                 del values[node]
         output = self.output_selection.cut(values[self.output]).detach().requires_grad_()
         with torch.enable_grad():
@@ -92,20 +92,20 @@ class Program:
             (seed,) = torch.autograd.grad(scalars.sum(), output)
         gradients = _Gradients()
         gradients.add(self.output, self.output_selection, seed, _FOREIGN)
-        for instruction in reversed(self.instructions):
-            gradient, share = gradients.pop(instruction.node)
+        for program_step in reversed(self.steps):
+            gradient, share = gradients.pop(program_step.node)
             if gradient is None:
                 continue
-            if gradients.add_in_place(instruction, gradient):
+            if gradients.add_in_place(program_step, gradient):
                 continue
             owned = share.holders == 0
-            found = instruction.step.backward(gradient, owned=owned)
-            passed = instruction.step.passes_gradient
+            found = program_step.step.backward(gradient, owned=owned)
+            passed = program_step.step.passes_gradient
             if not passed:
-                share = _Share() if instruction.step.owns(owned=owned) else _FOREIGN
+                share = _Share() if program_step.step.owns(owned=owned) else _FOREIGN
             share.holders += passed  # while it is handed out, nobody writes to it
             for (source, _), selection, part in zip(
-                instruction.operands, instruction.returns, found, strict=True
+                program_step.operands, program_step.returns, found, strict=True
             ):
                 if part is not None:
                     gradients.add(source, selection, part, share)
@@ -159,12 +159,12 @@ class _Gradients:
         share.holders += 1
         self.totals[node] = total, share
 
-    def add_in_place(self, instruction: Instruction, gradient: torch.Tensor) -> bool:
+    def add_in_place(self, program_step: ProgramStep, gradient: torch.Tensor) -> bool:
         """Let a step add its operand's gradient to what is there already, if that may be written to."""
-        if len(instruction.operands) != 1 or not instruction.returns[0].is_all:
+        if len(program_step.operands) != 1 or not program_step.returns[0].is_all:
             return False
-        total, share = self.totals.get(instruction.operands[0][0], (None, _FOREIGN))
-        return total is not None and share.holders == 1 and instruction.step.add_backward(gradient, total)
+        total, share = self.totals.get(program_step.operands[0][0], (None, _FOREIGN))
+        return total is not None and share.holders == 1 and program_step.step.add_backward(gradient, total)
 
     def pop(self, node: Node) -> tuple[torch.Tensor | None, _Share]:
         total, share = self.totals.pop(node, (None, _Share(1)))

@@ -6,7 +6,7 @@ import numpy as np
 from torch.fx import Node
 
 from erfscope.graph.access import Mask
-from erfscope.graph.flow import Flow
+from erfscope.graph.access_graph import AccessGraph
 from erfscope.graph.fov.atrous import AtrousConvolution, AtrousHead
 from erfscope.graph.fov.places import Places
 from erfscope.graph.regions import Index
@@ -44,9 +44,11 @@ class Lattice:
     map_fractions: tuple[float, ...]
 
 
-def locate_unit(flow: Flow, places: dict[Node, Places], unit: tuple[int, int]) -> tuple[float, float] | None:
+def locate_unit(
+    graph: AccessGraph, places: dict[Node, Places], unit: tuple[int, int]
+) -> tuple[float, float] | None:
     """Return the unit's projected center, (y, x) in px of the image; None if all of its ways are global."""
-    found = places.get(flow.output)
+    found = places.get(graph.output)
     return None if found is None else (_at_unit(found.y, unit), _at_unit(found.x, unit))
 
 
@@ -56,7 +58,9 @@ def _at_unit(array: FloatArray, unit: tuple[int, int]) -> float:
     return round(float(array[0, 0, y, x]), DECIMALS)
 
 
-def find_lattice(flow: Flow, head: AtrousHead, where: Places, projected: tuple[float, float]) -> Lattice:
+def find_lattice(
+    graph: AccessGraph, head: AtrousHead, where: Places, projected: tuple[float, float]
+) -> Lattice:
     """Combine the taps of the head's atrous convolutions on every way from the unit to the map they read.
 
     `where` are the places of that map's cells.
@@ -68,9 +72,9 @@ def find_lattice(flow: Flow, head: AtrousHead, where: Places, projected: tuple[f
         round((projected[0] - float(where.y.min())) / stride, DECIMALS),
         round((projected[1] - float(where.x.min())) / stride, DECIMALS),
     )
-    offsets = {flow.output: np.zeros((1, 2), np.int64)}
+    offsets = {graph.output: np.zeros((1, 2), np.int64)}
     fractions = {}
-    for node, reads in reversed(flow.reads.items()):
+    for node, reads in reversed(graph.reads.items()):
         if node is head.source or node not in offsets:
             continue
         mine = offsets.pop(node)

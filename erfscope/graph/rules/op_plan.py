@@ -8,7 +8,7 @@ import torch
 from torch.fx import Node
 from torch.fx.node import map_arg
 
-from erfscope.graph.access import Reading
+from erfscope.graph.access import AccessMap
 from erfscope.graph.regions import Region, select, whole
 from erfscope.graph.steps.basic import Autograd, Step
 
@@ -83,7 +83,7 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Piece:
+class OpPlan:
     """How to compute one region of an operation's result.
 
     Attributes
@@ -102,16 +102,16 @@ class Piece:
 
 
 #: One for each tensor argument; None for a constant that is needed whole, whatever is wanted.
-Readings = tuple[Reading | None, ...]
+AccessMaps = tuple[AccessMap | None, ...]
 
 
-def call_on_parts(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+def call_on_parts(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
     """Plan to run the operator itself on the parts that are read."""
     result = wanted
-    for reading in readings:
-        if reading is not None:
-            result = reading.widen(result, operation.shape)
-    regions = [reading.region(result) if reading else None for reading in readings]
+    for access in access_maps:
+        if access is not None:
+            result = access.widen(result, operation.shape)
+    regions = [access.region(result) if access else None for access in access_maps]
 
     def step() -> Step:
         parts = {
@@ -128,7 +128,7 @@ def call_on_parts(operation: Operation, readings: Readings, wanted: Region) -> P
 
         return Autograd(function)
 
-    return Piece(operand_regions(operation, regions), result, step)
+    return OpPlan(operand_regions(operation, regions), result, step)
 
 
 def operand_regions(operation: Operation, regions: Sequence[Region | None]) -> tuple[Region, ...]:
@@ -152,8 +152,8 @@ class Rule:
         From an operation, its readings and a wanted region to the way to compute that.
     """
 
-    read: Callable[[Operation], Readings | None]
-    plan: Callable[[Operation, Readings, Region], Piece] = call_on_parts
+    read: Callable[[Operation], AccessMaps | None]
+    plan: Callable[[Operation, AccessMaps, Region], OpPlan] = call_on_parts
 
 
 def pair(value: Sequence[int]) -> tuple[int, int]:

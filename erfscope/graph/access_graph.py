@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch.fx import Node
 
-from erfscope.graph.access import Reading
+from erfscope.graph.access import AccessMap
 from erfscope.graph.capture import Captured
-from erfscope.graph.rules.op_plan import Operation, Readings
-from erfscope.graph.rules.rule_table import find_readings
+from erfscope.graph.rules.op_plan import AccessMaps, Operation
+from erfscope.graph.rules.rule_table import find_access_maps
 
 # Operators that read of their operand nothing but its shape and type.
 aten = torch.ops.aten
@@ -19,15 +19,15 @@ _OF_SHAPE = {
 
 
 @dataclass(frozen=True)
-class Read:
+class OperandAccess:
     """One operand of an operation, and what is read of it: None where no rule tells."""
 
     operand: Node
-    reading: Reading | None
+    access: AccessMap | None
 
 
 @dataclass(frozen=True)
-class Flow:
+class AccessGraph:
     """What depends on the image, and how; calls in an order in which they can be run.
 
     Attributes
@@ -42,8 +42,8 @@ class Flow:
 
     captured: Captured
     operations: dict[Node, Operation]
-    readings: dict[Node, Readings | None]
-    reads: dict[Node, tuple[Read, ...]]
+    access_maps: dict[Node, AccessMaps | None]
+    reads: dict[Node, tuple[OperandAccess, ...]]
 
     @property
     def image(self) -> Node:
@@ -62,7 +62,7 @@ class Flow:
         return self.captured.output
 
 
-def trace(captured: Captured) -> Flow:
+def build_access_graph(captured: Captured) -> AccessGraph:
     """Find what every operation between the image and the output reads.
 
     Raises
@@ -78,14 +78,14 @@ def trace(captured: Captured) -> Flow:
     for node in operations:
         if not isinstance(node.meta["val"], torch.Tensor):
             raise ValueError(f"{node.target} has several results")
-    readings = {node: find_readings(operation) for node, operation in operations.items()}
-    reads = {node: _pick_operands(operations[node], found) for node, found in readings.items()}
-    return Flow(captured, operations, readings, reads)
+    access_maps = {node: find_access_maps(operation) for node, operation in operations.items()}
+    reads = {node: _pick_operands(operations[node], found) for node, found in access_maps.items()}
+    return AccessGraph(captured, operations, access_maps, reads)
 
 
-def _pick_operands(operation: Operation, readings: Readings | None) -> tuple[Read, ...]:
+def _pick_operands(operation: Operation, access_maps: AccessMaps | None) -> tuple[OperandAccess, ...]:
     return tuple(
-        Read(tensor, None if readings is None else readings[i])
+        OperandAccess(tensor, None if access_maps is None else access_maps[i])
         for i, tensor in enumerate(operation.tensors)
         if tensor not in operation.constants
     )
