@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from erfscope.datasets import Sample, SkippedImage
+from erfscope.engine.engine_plan import EnginePlan
 from erfscope.engine.engines import Engine, GradientFunction
 from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.image_order import ImageItem
-from erfscope.engine.plan import EnginePlan
 from erfscope.errors import ComputeError
 from erfscope.records.erf_map import ErfMap, ImageRecord
 from erfscope.system.memory import kept_memory, translate_out_of_memory

@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from erfscope.engine.accumulation import limited_threads
-from erfscope.engine.engines import GraphEngine, choose_engine
-from erfscope.engine.plan import make_plan
-from erfscope.engine.target import Target, unit_map
+from erfscope.engine.engines import GraphEngine
+from erfscope.engine.plan import plan_engine
+from erfscope.engine.target import Target
 from erfscope.graph.steps.basic import Convolution
 from erfscope.graph.steps.gathered import GatheredConvolution, GatheredProduct
 from erfscope.graph.steps.image import ImageConvolution
+from erfscope.model.unit_map import UnitMap
 from erfscope.system.memory import kept_memory
 from erfscope.system.precision import PRECISIONS
 
@@ -72,7 +73,7 @@ def measure_speed(
         Counted runs of each, in turn, after one uncounted.
     """
     begun = time.perf_counter()
-    plan = make_plan(
+    plan, engine = plan_engine(
         model,
         size,
         formula="paper",
@@ -83,8 +84,8 @@ def measure_speed(
         device=device,
         batch_size=1,
         workers=0,
+        engine="auto",
     )
-    plan, engine = choose_engine(model, plan)
     planned = time.perf_counter() - begun
     target_device = torch.device(plan.device)
     image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
@@ -131,10 +132,11 @@ def _plain(
 ) -> Callable[[], torch.Tensor]:
     """Return what a script does: `model.eval()`, then `autograd.grad(central unit, image)`."""
     model = model.to(device).eval()
+    logits = UnitMap(model, None, resize=True)
     leaf = image.to(device).requires_grad_()
 
     def run() -> torch.Tensor:
-        central = unit_map(model, leaf, None, resize=True)[:, :, y, x].sum()
+        central = logits(leaf)[:, :, y, x].sum()
         return torch.autograd.grad(central, leaf)[0]
 
     return run

@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from erfscope.checkpoints.load import load_model
-from erfscope.engine.engines import trace_unit_map
-from erfscope.engine.plan import make_plan
-from erfscope.engine.target import Target
+from erfscope.engine.facts import find_facts
+from erfscope.engine.plan import capture_unit_map, place_unit
 from erfscope.errors import ComputeError, one_line
-from erfscope.graph.fov.fov_of_unit import predict
+from erfscope.graph.fov.fov_of_unit import predict_fov_of_unit
+from erfscope.model.frozen_eval import frozen_eval
+from erfscope.model.network import name_of
+from erfscope.model.unit_map import UnitMap
 from erfscope.records.fov_prediction import FovPrediction
 
 
@@ -38,24 +41,17 @@ def predict_fov(
         The network can't be captured as a graph, or doesn't run at that size.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    plan = make_plan(
-        model,
-        (height, width),
-        formula="paper",
-        target=Target("logits"),
-        unit=unit,
-        resize=resize,
-        precision="float32",
-        device="cpu",
-        batch_size=1,
-        workers=0,
-    )
-    try:
-        flow = trace_unit_map(model, plan)
-    except Exception as error:  # torch raises anything for what it can't capture
-        reason = one_line(error) if plan.graph_allowed else plan.reason
-        raise ComputeError(f"{plan.model} can't be captured as a graph: {reason}") from error
-    return predict(flow, plan.unit, plan.model, receptive_fields=True)
+    unit_map = UnitMap(model, unit if isinstance(unit, str) else None, resize=resize)
+    image = torch.zeros(1, 3, height, width)
+    with frozen_eval(unit_map, image.device, image.dtype):
+        facts = find_facts(unit_map, image)
+        placed = place_unit(unit, facts.shape)
+        try:
+            graph = capture_unit_map(unit_map, image)
+        except Exception as error:  # torch raises anything for what it can't capture
+            reason = facts.hindrance or one_line(error)
+            raise ComputeError(f"{name_of(model)} can't be captured as a graph: {reason}") from error
+    return predict_fov_of_unit(graph, placed, name_of(model), receptive_fields=True)
 
 
 def predict_file(

@@ -15,7 +15,9 @@ from erfscope.records.unit import Unit
 from erfscope.theory import END_TO_END_MARGIN_PX, fit_rates
 
 
-def predict(graph: AccessGraph, unit: Unit, model: str, *, receptive_fields: bool) -> FovPrediction:
+def predict_fov_of_unit(
+    graph: AccessGraph, unit: Unit, model: str, *, receptive_fields: bool
+) -> FovPrediction:
     """Predict where the unit lies, at which positions it reads, and what it sees.
 
     Parameters

@@ -2,19 +2,18 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import chain, islice
 from typing import Any, Protocol
 
 import torch
 
 from erfscope.engine.accumulation import Progress, Sums, accumulate, check_sums
-from erfscope.engine.batch_size import fit_batch
 from erfscope.engine.deviation import IMAGES as DEVIATION_IMAGES
 from erfscope.engine.deviation import measure_deviation
-from erfscope.engine.engines import Engine, choose_engine
+from erfscope.engine.engine_plan import EnginePlan
+from erfscope.engine.engines import Engine
 from erfscope.engine.image_order import ImageItem
-from erfscope.engine.plan import EnginePlan, make_plan
+from erfscope.engine.plan import plan_engine
 from erfscope.engine.target import parse_target
 from erfscope.records.erf_map import ErfMap
 from erfscope.system.precision import REDUCED
@@ -81,24 +80,27 @@ def carry_out(run: Run, progress: Progress, keeper: Keeper, before: ErfMap | Non
 
 def _plan(run: Run, before: ErfMap | None) -> tuple[EnginePlan, Engine]:
     """Decide how to compute; a batch size that was found by the free memory stays as it was."""
-    wishes, batch_size = run.wishes, run.wishes.batch_size
+    batch_size = run.wishes.batch_size
     if batch_size == "auto" and before is not None:
         batch_size = before.provenance["engine"]["batch_size"]
-    plan = make_plan(
+    return _plan_at(run, run.wishes.precision, batch_size)
+
+
+def _plan_at(run: Run, precision: str, batch_size: int | str) -> tuple[EnginePlan, Engine]:
+    wishes = run.wishes
+    return plan_engine(
         run.model,
         run.source.size,
         formula=wishes.formula,
         target=parse_target(wishes.target, run.source.classes),
         unit=wishes.unit,
         resize=wishes.resize,
-        precision=wishes.precision,
+        precision=precision,
         device=wishes.device,
-        batch_size=1 if batch_size == "auto" else int(batch_size),
+        batch_size="auto" if batch_size == "auto" else int(batch_size),
         workers=wishes.workers if run.source.parallel else 0,
+        engine=wishes.engine,
     )
-    if batch_size == "auto":
-        plan = replace(plan, batch_size=fit_batch(run.model, plan, wishes.engine))
-    return choose_engine(run.model, plan, wishes.engine)
 
 
 def _deviate(
@@ -106,5 +108,5 @@ def _deviate(
 ) -> tuple[Iterator[ImageItem], dict[str, Any] | None]:
     """Measure a reduced precision on the first images; they are not lost to the run."""
     first = list(islice(items, DEVIATION_IMAGES))
-    deviation = measure_deviation(run.model, plan, engine, run.wishes.engine, first)
-    return chain(first, items), deviation
+    exact = _plan_at(run, "float32", plan.batch_size)
+    return chain(first, items), measure_deviation((plan, engine), exact, first)

@@ -8,7 +8,7 @@ from torch import nn
 
 from erfscope.engine.image_order import ImageOrder
 from erfscope.engine.image_source import ImageSource
-from erfscope.engine.plan import name_of
+from erfscope.model.network import name_of
 from erfscope.workflows.compute.identity import identify
 from erfscope.workflows.compute.wishes import Wishes
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from erfscope.engine.accumulation import Sums
-from erfscope.engine.plan import EnginePlan
+from erfscope.engine.engine_plan import EnginePlan
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.model_info import ModelInfo, WeightsReport
 from erfscope.records.unit import Unit
