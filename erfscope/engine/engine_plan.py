@@ -1,4 +1,4 @@
-"""Everything that a run decides, decided before it starts, frozen and printable."""
+"""The plan of a run: all that is decided before it starts, frozen and printable."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -26,10 +26,14 @@ class EnginePlan:
         autograd over the whole network. None where they can't be counted.
     graph_allowed
         Whether a captured graph would have the network's own gradient; `reason` says why not.
+    resize
+        Whether low-resolution logits are resized to the images' size.
+    workers, threads
+        Loader processes, and threads of torch.
     model
         The network's name.
     prediction
-        What its graph tells of the unit: its projected center and the lattice; None if there is no graph.
+        What the graph tells of the unit: its projected center and the lattice; None if there is no graph.
     """
 
     mode: str
@@ -52,7 +56,7 @@ class EnginePlan:
     prediction: FovPrediction | None = None
 
     def summary(self) -> dict[str, Any]:
-        """Return the JSON form: how it is computed, without what is predicted."""
+        """Return the JSON form, without the prediction."""
         facts = asdict(replace(self, prediction=None))
         del facts["prediction"]
         return facts

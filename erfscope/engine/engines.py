@@ -22,17 +22,17 @@ DETACHED = (
     "network's forward?), or the layer does not see the image"
 )
 
-#: From images (N, 3, H, W) to the target's values (N,) and their gradients (N, C, H, W): C is 3, or 1 for
-#: their sum over the channels where the formula needs no more.
+#: From images (N, 3, H, W) to the target's values (N,) and their gradients (N, C, H, W). C is 3, or 1 where
+#: the formula needs only the sum over the channels.
 GradientFunction = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 class Engine(Protocol):
-    """Something that is made ready for a run and then computes one batch after another."""
+    """Computes the target's values and gradients of one batch after another."""
 
     @contextmanager
     def ready(self) -> Iterator[GradientFunction]:
-        """Hold what the run needs until the block ends, and yield the function."""
+        """Hold what a run needs within the block, and yield the function."""
 
 
 class DenseEngine:
@@ -68,7 +68,7 @@ class GraphEngine:
 
     @contextmanager
     def ready(self) -> Iterator[GradientFunction]:
-        """Yield the program: it holds its own, folded weights."""
+        """Yield the function; the program holds folded weights of its own."""
         yield self.gradients
 
     def gradients(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

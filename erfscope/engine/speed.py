@@ -1,4 +1,4 @@
-"""Times the engine against plain autograd as today's scripts run it, side by side in one run."""
+"""Times the engine against plain autograd as published scripts run it, in turn in one process."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from erfscope.model.unit_map import UnitMap
 from erfscope.system.memory import kept_memory
 from erfscope.system.precision import PRECISIONS
 
-# A convolution as large as the backbone's usual ones, whose rate stands for the machine's peak.
+# A convolution of a backbone's usual size; its rate stands for the machine's peak.
 _PEAK_CHANNELS, _PEAK_SIDE = 512, 97
 _CONVOLUTIONS = (Convolution, GatheredConvolution, GatheredProduct, ImageConvolution)
 
@@ -35,7 +35,7 @@ class SpeedReport:
     engine
         The plan's JSON form, with mode, reason, and operations needed and dense.
     plan_seconds
-        Planning, once a run.
+        Planning, which is done once a run.
     seconds, plain_seconds
         Medians of the engine and of plain autograd: eager, batch 1, channels first, float32.
     ratio
@@ -43,8 +43,8 @@ class SpeedReport:
     convolution_seconds
         The program's convolutions alone, forward and backward; None in dense mode.
     without_rule
-        Operators that no rule knows, with the seconds of their own steps, forward and backward; what they
-        cost beyond that is that everything before them runs on the whole map.
+        Operators without a rule, with the seconds of their own steps, forward and backward. They cost more
+        than that: everything before them is computed on the whole map.
     peak_flops, share_of_peak
         The rate of one large convolution, operations a second, and the engine's share of it.
     """
@@ -70,7 +70,7 @@ def measure_speed(
     size
         (H, W) of the image.
     repeats
-        Counted runs of each, in turn, after one uncounted.
+        Number of timed runs of each, in turn, after one that isn't timed.
     """
     begun = time.perf_counter()
     plan, engine = plan_engine(
@@ -94,10 +94,10 @@ def measure_speed(
     with limited_threads(plan.threads):
         plain = _plain(model, image, plan.unit.y, plan.unit.x, target_device)
         _seconds(plain, target_device)
-        peaks = []  # now and then: a busy neighbor must not lower it for the whole run
+        peaks = []  # measured again and again: another busy process must not lower it for the whole run
         for _ in range(repeats):
             with engine.ready() as gradients, kept_memory():
-                gradients(ready.clone())  # as in a run, where the memory of the image before is at hand
+                gradients(ready.clone())  # as in a run, where the memory of the previous image is kept
                 runs[0].append(_seconds(lambda: gradients(ready.clone()), target_device))
                 peaks.append(_peak(target_device, PRECISIONS[precision]))
             runs[1].append(_seconds(plain, target_device))
@@ -130,7 +130,7 @@ def _seconds(function: Callable[[], Any], device: torch.device) -> float:
 def _plain(
     model: nn.Module, image: torch.Tensor, y: int, x: int, device: torch.device
 ) -> Callable[[], torch.Tensor]:
-    """Return what a script does: `model.eval()`, then `autograd.grad(central unit, image)`."""
+    """Return what a published script does: `model.eval()`, then `autograd.grad(central unit, image)`."""
     model = model.to(device).eval()
     logits = UnitMap(model, None, resize=True)
     leaf = image.to(device).requires_grad_()
@@ -144,8 +144,8 @@ def _plain(
 
 @torch.no_grad()
 def _convolutions_alone(engine: GraphEngine, image: torch.Tensor) -> float:
-    """Forward and backward of every convolution of the program, on memory that holds noise."""
-    engine.gradients(image.clone())  # each step knows its operand's shape then
+    """Time every convolution of the program, forward and backward, on noise."""
+    engine.gradients(image.clone())  # after this each step knows its operand's shape
     total = 0.0
     for program_step in engine.program.steps:
         step = program_step.step
@@ -192,7 +192,7 @@ def _seconds_without_rule(engine: GraphEngine, image: torch.Tensor) -> dict[str,
     if steps:
         engine.gradients(image.clone())
     for _, step in steps:
-        del step.forward, step.backward  # of the instance: those of its class are back
+        del step.forward, step.backward  # the instance's own; those of its class show again
     return seconds
 
 

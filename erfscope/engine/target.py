@@ -14,9 +14,15 @@ TARGETS = ("logits", "predicted", "margin")
 class Target:
     """What is summed at the unit.
 
-    `name` is "logits" (the sum over all classes), "predicted" (each image's highest logit), "margin"
-    (that logit minus the mean of the others) or "class", then `index` is the class. A class that was
-    asked for by name keeps it, and the number of names it was found among.
+    Attributes
+    ----------
+    name
+        "logits" (the sum over all classes), "predicted" (each image's highest logit), "margin" (that logit
+        minus the mean of the others) or "class".
+    index
+        The class, of "class" alone.
+    class_name, classes_named
+        Of a class that was asked for by name: its name, and the dataset's number of classes.
     """
 
     name: str
@@ -26,13 +32,13 @@ class Target:
 
     @property
     def label(self) -> str:
-        """How files and figures name it."""
+        """The name in files and figures."""
         if self.index is None:
             return self.name
         return f"class {self.index}" + (f" ({self.class_name})" if self.class_name else "")
 
     def scalar(self, values: torch.Tensor, *, relu: bool) -> torch.Tensor:
-        """(N, K) values at the unit → (N,) scalars; `relu` clips the values first."""
+        """Return (N,) scalars of the (N, K) values at the unit; `relu` clips the values first."""
         if self.name == "logits":
             return (values.relu() if relu else values).sum(1)
         index = values.argmax(1) if self.index is None else values.new_full((len(values),), self.index).long()
@@ -49,7 +55,7 @@ def parse_target(text: str | int, classes: Sequence[str] = ()) -> Target:
     Raises
     ------
     ComputeError
-        None of these.
+        It is none of these.
     """
     if isinstance(text, int) or text.isdecimal():
         return Target("class", int(text))
@@ -64,7 +70,13 @@ def parse_target(text: str | int, classes: Sequence[str] = ()) -> Target:
 
 
 def check_target(target: Target, values: int, *, layer: str | None) -> None:
-    """Check that a unit with that many values (classes, or a layer's channels) has the target."""
+    """Check that a unit with that many values (classes, or a layer's channels) has the target.
+
+    Raises
+    ------
+    ComputeError
+        It hasn't.
+    """
     if layer is not None and target.name != "logits":
         raise ComputeError(
             f"target {target.label!r} needs class logits, but the unit lies in layer {layer}; "

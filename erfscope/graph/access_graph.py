@@ -1,4 +1,4 @@
-"""A captured graph together with what each of its operations reads."""
+"""A captured graph together with the access maps of its operations."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from erfscope.graph.capture import Captured
 from erfscope.graph.rules.op_plan import AccessMaps, Operation
 from erfscope.graph.rules.rule_table import find_access_maps
 
-# Operators that read of their operand nothing but its shape and type.
+# Operators that read nothing of their operand but its shape and type.
 aten = torch.ops.aten
-_OF_SHAPE = {
+_READS_SHAPE_ONLY = {
     aten.full_like.default, aten.new_full.default, aten.new_ones.default, aten.new_zeros.default,
     aten.ones_like.default, aten.zeros_like.default,
 }  # fmt: skip
@@ -20,7 +20,7 @@ _OF_SHAPE = {
 
 @dataclass(frozen=True)
 class OperandAccess:
-    """One operand of an operation, and what is read of it: None where no rule tells."""
+    """One operand of an operation and its access map, None where no rule tells it."""
 
     operand: Node
     access: AccessMap | None
@@ -28,16 +28,16 @@ class OperandAccess:
 
 @dataclass(frozen=True)
 class AccessGraph:
-    """What depends on the image, and how; calls in an order in which they can be run.
+    """What depends on the image, and how; in an order in which it can be run.
 
     Attributes
     ----------
     operations
         The calls that depend on the image.
-    readings
-        What each reads of its tensor arguments; None where no rule tells.
+    access_maps
+        Of each call, the access maps of all its tensor arguments; None where no rule tells them.
     reads
-        The same, of the arguments alone that depend on the image.
+        Of each call, the arguments that depend on the image, with their access maps.
     """
 
     captured: Captured
@@ -52,7 +52,7 @@ class AccessGraph:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors live."""
+        """The device of the tensors."""
         device: torch.device = self.image.meta["val"].device
         return device
 
@@ -63,7 +63,7 @@ class AccessGraph:
 
 
 def build_access_graph(captured: Captured) -> AccessGraph:
-    """Find what every operation between the image and the output reads.
+    """Find the access maps of every operation between the image and the output.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def _pick_operands(operation: Operation, access_maps: AccessMaps | None) -> tupl
 
 @torch.no_grad()
 def _evaluate_constants(captured: Captured) -> dict[Node, torch.Tensor]:
-    """Values of all nodes that don't depend on what is in the image."""
+    """Return the values of all nodes that don't depend on the content of the image."""
     constants = dict(captured.constants)
 
     def value(node: Node) -> torch.Tensor:
@@ -106,7 +106,7 @@ def _evaluate_constants(captured: Captured) -> dict[Node, torch.Tensor]:
         known = captured.image not in node.all_input_nodes and all(
             n in constants for n in node.all_input_nodes
         )
-        if known or node.target in _OF_SHAPE:
+        if known or node.target in _READS_SHAPE_ONLY:
             args, kwargs = torch.fx.node.map_arg((node.args, dict(node.kwargs)), value)
             constants[node] = node.target(*args, **kwargs)  # type: ignore[operator]
     return constants

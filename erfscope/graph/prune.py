@@ -1,4 +1,4 @@
-"""From a captured graph to the program for one region of its output."""
+"""Prunes a captured graph to the program for one region of its output."""
 
 from collections import Counter
 
@@ -15,9 +15,14 @@ from erfscope.graph.steps.image import sum_channels
 
 
 def prune(graph: AccessGraph, wanted: Region, *, channel_sum: bool = False) -> Program:
-    """Plan the computation of a region of the output and of nothing that it doesn't need.
+    """Return the program that computes a region of the output and nothing that it doesn't need.
 
-    With `channel_sum` the gradient is summed over the image's channels.
+    Parameters
+    ----------
+    wanted
+        The region, one index set for each axis of the output.
+    channel_sum
+        Whether the gradient is summed over the image's channels.
     """
     demands: dict[Node, Region] = {graph.output: wanted}
     op_plans: dict[Node, OpPlan] = {}
@@ -75,12 +80,12 @@ def _program_steps(
 
 
 def _select_sum(held: Region, wanted: Region, device: torch.device, *, channel_sum: bool) -> Selection:
-    """Plan where the gradient of a part of the image belongs, which may have one channel instead of all."""
+    """Select where the gradient of a part of the image is added; it may have one channel instead of all."""
     if channel_sum:
         held, wanted = ((region[0], np.arange(1), *region[2:]) for region in (held, wanted))
     return select(held, wanted, device)
 
 
 def _keeps_no_result(node: Node) -> bool:
-    """Whether the step that made the value doesn't need it again for its gradient."""
+    """Return whether the backward pass of the step that made the value works without the value."""
     return node.target in (torch.ops.aten.conv2d.default, torch.ops.aten.add.Tensor)

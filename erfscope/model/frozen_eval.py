@@ -57,7 +57,7 @@ def restored_caches(model: nn.Module) -> Iterator[None]:
 
 
 def _remember(module: nn.Module) -> dict[str, tuple[Any, Any]]:
-    """Each attribute and, of a container, its content: hook handles point at the container itself."""
+    """Return each attribute, with a copy of a container's content: hook handles refer to the container."""
     return {
         name: (value, copy.copy(value) if isinstance(value, _CONTAINERS) else None)
         for name, value in vars(module).items()
@@ -76,7 +76,7 @@ def _restore(module: nn.Module, remembered: dict[str, tuple[Any, Any]]) -> None:
 
 
 def _function_caches(model: nn.Module) -> "list[_lru_cache_wrapper[Any]]":
-    """Find the caches of all methods, and of the functions in the modules that define the classes."""
+    """Find the caches of all methods, and of the functions in the Python modules that define the classes."""
     classes = {cls for module in model.modules() for cls in type(module).__mro__ if cls is not nn.Module}
     homes = {home for cls in classes if (home := sys.modules.get(cls.__module__)) is not None}
     members = [member for scope in (*classes, *homes) for member in vars(scope).values()]

@@ -9,7 +9,7 @@ import numpy as np
 
 from erfscope.datasets import ImageDataset, PluggedDataset, open_dataset
 from erfscope.datasets.layout_catalog import LAYOUTS
-from erfscope.engine.accumulation import Progress
+from erfscope.engine.accumulation import ProgressCallback
 from erfscope.errors import MapError
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.model_info import ModelInfo, WeightsReport
@@ -26,7 +26,7 @@ _OPENING = (
     "name", "root", "split", "size", "fit", "seed", "images", "mean", "std", "channel_order", "options",
 )  # fmt: skip
 
-OpenProgress = Callable[[str, int], AbstractContextManager[Progress]]
+OpenProgress = Callable[[str, int], AbstractContextManager[ProgressCallback]]
 
 
 def measure_over_weights(file: Path, count: int, progress: OpenProgress) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Finds the atrous convolutions of the head: parallel ones make a star, ones in a row a grid.
 
-A dilated backbone makes neither. Which convolutions are the backbone's is told by the tree of modules
-(the part that reads the image first) and by residual blocks; no name is ever looked at.
+A dilated backbone makes neither. The tree of modules (the backbone is the part that reads the image first)
+and residual blocks tell which convolutions belong to the backbone; no name is ever looked at.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,12 +20,20 @@ from erfscope.graph.regions import Index
 aten = torch.ops.aten
 _CONVOLUTIONS = (aten.conv2d.default, aten.conv2d.padding)
 _ADD = aten.add.Tensor
-_RESIDUAL = 1  # convolutions on the way around a residual block: none, or one that fits the channels
+_RESIDUAL = 1  # at most so many convolutions on a residual block's shortcut: one that fits the channels
 
 
 @dataclass(frozen=True)
 class AtrousConvolution:
-    """One of them: `rate` is that of its wider axis, `taps` (T, 2) its offsets (dy, dx) in cells."""
+    """A convolution of the head.
+
+    Attributes
+    ----------
+    rate
+        Atrous rate, the larger one of the two axes.
+    taps
+        (T, 2) int64 offsets (dy, dx) of its taps in cells.
+    """
 
     node: Node
     rate: int
@@ -39,11 +47,11 @@ class AtrousHead:
     Attributes
     ----------
     source
-        The feature map that they read: the last one through which every way to them leads.
+        The feature map that they read: the last one on every path from the image to them.
     convolutions
         In the order of the graph.
     in_a_row
-        Whether one of them reads what another made.
+        Whether one of them reads another's result.
     """
 
     source: Node
@@ -54,7 +62,7 @@ class AtrousHead:
 def find_atrous_head(graph: AccessGraph, places: Mapping[Node, Places]) -> AtrousHead | None:
     """Find the head's atrous convolutions, and the plain 3×3 ones that stand beside them as rate 1.
 
-    `places` are those of all tensors that have some.
+    `places` has the places of all tensors that have some.
     """
     above = _ancestors(graph)
     needed = above[graph.output] | {graph.output}
@@ -86,7 +94,7 @@ def find_atrous_head(graph: AccessGraph, places: Mapping[Node, Places]) -> Atrou
 
 
 def _window(graph: AccessGraph, node: Node) -> AtrousConvolution | None:
-    """Return a convolution's offsets in cells; None for a 1×1 one, one that strides, or moving weights."""
+    """Return rate and taps; None for a 1×1 convolution, one with a stride, or weights made from the image."""
     read, *others = graph.reads[node]
     if others or not isinstance(read.access, AccessByAxis):
         return None
@@ -118,11 +126,11 @@ def _module_path(node: Node) -> tuple[str, ...]:
 def _behind_backbone(
     graph: AccessGraph, convolutions: list[Node], places: Mapping[Node, Places]
 ) -> set[Node]:
-    """Leave out the part of the network that reads the image, and a neck between it and the head.
+    """Return the convolutions behind the backbone, and behind a neck between backbone and head.
 
-    The parts are the modules into which the network falls first. A neck is a part in the middle after
-    which another one gathers context itself: by atrous convolutions, or by pooling the map or
-    summing over it.
+    The parts of a network are the first modules into which its convolutions divide; the backbone is the
+    first part. A neck is a part in the middle, followed by one that gathers context itself: by atrous
+    convolutions, or by pooling the map or summing over it.
     """
     paths = {node: _module_path(node) for node in convolutions}
     depth = 0
@@ -134,7 +142,7 @@ def _behind_backbone(
     for node, path in paths.items():
         parts.setdefault(path[: depth + 1], []).append(node)
     others = list(parts)[1:]
-    # A part of one convolution is no module of its own: the network is written without any.
+    # A part of one convolution is no module of its own: such a network has no such modules.
     contexts = [
         i for i, p in enumerate(others) if len(parts[p]) > 1 and _gathers_context(graph, p, depth, places)
     ]
@@ -161,9 +169,9 @@ def _gathers_context(
 
 
 def _is_residual(graph: AccessGraph, node: Node, above: dict[Node, set[Node]]) -> bool:
-    """Tell whether a sum at the same resolution adds what the convolution made to what it came from.
+    """Return whether a sum at the same resolution adds the convolution's result to its source.
 
-    The sum of parallel branches is none: among its terms is what other windows made of the same map.
+    A sum of parallel branches doesn't: its other terms come from windows over the same map.
     """
     shape = node.meta["val"].shape[-2:]
     for total in graph.reads:
@@ -179,14 +187,14 @@ def _is_residual(graph: AccessGraph, node: Node, above: dict[Node, set[Node]]) -
 
 
 def _terms(graph: AccessGraph, total: Node) -> list[Node]:
-    """Take a sum of sums apart."""
+    """Return all terms of a sum of sums."""
     if total.target is not _ADD:
         return [total]
     return [term for read in graph.reads[total] for term in _terms(graph, read.operand)]
 
 
 def _convolutions_between(graph: AccessGraph, node: Node, sources: set[Node]) -> float:
-    """Count the convolutions on a plain way up from a node to one of the sources; one of 3×3 or more: ∞."""
+    """Count the 1×1 convolutions on an unbranched path up to one of the sources; ∞ for any other path."""
     count = 0
     while node not in sources:
         reads = graph.reads.get(node, ())
@@ -201,7 +209,7 @@ def _convolutions_between(graph: AccessGraph, node: Node, sources: set[Node]) ->
 
 
 def _common_source(graph: AccessGraph, nodes: Iterable[Node]) -> Node:
-    """Return the last node through which every way from the image to each of the nodes leads."""
+    """Return the last node on every path from the image to each of the nodes."""
     through: dict[Node, frozenset[Node]] = {graph.image: frozenset([graph.image])}
     for node, reads in graph.reads.items():
         ways = [through[read.operand] for read in reads]

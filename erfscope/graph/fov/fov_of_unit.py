@@ -1,4 +1,4 @@
-"""From a captured network to the field of view that it predicts for one unit."""
+"""Predicts the field of view of one unit from a captured network."""
 
 from dataclasses import replace
 
@@ -18,14 +18,14 @@ from erfscope.theory import END_TO_END_MARGIN_PX, fit_rates
 def predict_fov_of_unit(
     graph: AccessGraph, unit: Unit, model: str, *, receptive_fields: bool
 ) -> FovPrediction:
-    """Predict where the unit lies, at which positions it reads, and what it sees.
+    """Predict the unit's center in the image, the positions that it reads, and its receptive field.
 
     Parameters
     ----------
     flow
         The network up to the map in which the unit lies.
     model
-        Its name, for the record.
+        The network's name, for the record.
     receptive_fields
         Whether to find the receptive fields too, which takes a second or two.
     """
@@ -81,7 +81,7 @@ def _with_lattice(prediction: FovPrediction, head: AtrousHead, lattice: Lattice)
 
 
 def _extent(mask: Mask) -> tuple[int, int] | None:
-    """Rows and columns from the first to the last True one; None if there is none."""
+    """Return the height and width that the True pixels span; None if there are none."""
     if not mask.any():
         return None
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))

@@ -8,6 +8,7 @@ from torch.fx import Node
 from erfscope.graph.access import (
     AccessByAxis,
     AccessMap,
+    AxisAccess,
     FullAccess,
     IdentityAccess,
     WindowAccess,
@@ -24,9 +25,9 @@ class Places:
     Attributes
     ----------
     y, x
-        Arrays that broadcast to the tensor's shape; an axis of length 1 doesn't matter to the place.
+        Arrays that broadcast to the tensor's shape; the place doesn't change along an axis of length 1.
     deepest
-        The largest stride, in px, of the maps on the way from the image.
+        The largest stride, in px, of the maps on the path from the image.
     """
 
     y: FloatArray
@@ -47,10 +48,13 @@ class Places:
 
 
 def place_cells(graph: AccessGraph, *, coarsest: bool = True) -> dict[Node, Places]:
-    """Find the places of every tensor that has some: pooled over the whole map, a tensor has none.
+    """Find the places of every tensor that has some; a tensor that is pooled over the whole map has none.
 
-    Where several operands meet, the one counts that came over the map of the largest stride, which spreads
-    the unit's field most; or, if not `coarsest`, of the smallest, to whose cells the others are resized.
+    Parameters
+    ----------
+    coarsest
+        Where several operands meet, take the places from the one over the map of the largest stride, which
+        spreads the unit's field most; else of the smallest, to which the others are resized.
     """
     choose = max if coarsest else min
     *_, height, width = graph.image.meta["val"].shape
@@ -81,7 +85,7 @@ def _carry(access: AccessMap, places: Places, rank: int) -> Places | None:
 
 
 def _carry_array(access: AccessByAxis, array: FloatArray, rank: int) -> FloatArray | None:
-    """Places along the output's axes; None if an axis that matters is read as a whole or at one point."""
+    """Return the places along the output's axes; None if an axis of places is read whole or at one point."""
     lengths, outs = [1] * rank, []
     for axis, along in enumerate(access.axes):
         if array.shape[axis] == 1:
@@ -99,15 +103,15 @@ def _carry_array(access: AccessByAxis, array: FloatArray, rank: int) -> FloatArr
     return varying.reshape(lengths)
 
 
-def own_axis(along: IdentityAccess | WindowAccess | FullAccess | object) -> int | None:
-    """Return the output axis whose positions lie along this operand axis, None if none does."""
+def own_axis(along: AxisAccess) -> int | None:
+    """Return the output axis that has the places of this operand axis, None if none has."""
     if isinstance(along, IdentityAccess) or (isinstance(along, WindowAccess) and not along.grows):
         return along.out
     return along.out if isinstance(along, FullAccess) and along.own else None
 
 
 def _at(array: FloatArray, axis: int, centers: FloatArray) -> FloatArray:
-    """Interpolate an array along an axis, and beyond its ends as it goes on there."""
+    """Interpolate an array linearly along an axis, and extrapolate beyond its ends."""
     low = np.clip(np.floor(centers).astype(np.int64), 0, array.shape[axis] - 2)
     share = (centers - low).reshape([-1 if i == axis else 1 for i in range(array.ndim)])
     first, second = array.take(low, axis), array.take(low + 1, axis)

@@ -14,12 +14,12 @@ def receptive_field(graph: AccessGraph, unit: tuple[int, int]) -> Mask:
     Parameters
     ----------
     unit
-        (y, x) in the output (N, K, h, w); all of its K values.
+        (y, x) in the output (N, K, h, w); all of its K values count.
 
     Returns
     -------
     (H, W) bool
-        Exact where every operator has a rule, never too small.
+        Axes (y, x). Exact where every operator has a rule, never too small.
     """
     return _spread(graph, unit, None)
 
@@ -27,8 +27,9 @@ def receptive_field(graph: AccessGraph, unit: tuple[int, int]) -> Mask:
 def local_receptive_field(graph: AccessGraph, unit: tuple[int, int], places: dict[Node, Places]) -> Mask:
     """Find the pixels that the unit depends on without the branches that mix the whole map.
 
-    Left out: pooling to a fixed number of bins, attention, averages over the map. A norm over the map
-    counts with its own position.
+    Left out are pooling to a fixed number of bins, attention, and averages over the map. Of a norm over the
+    map each position counts alone. Unit and result are as in `receptive_field`; `places` as of
+    `places.place_cells`.
     """
     return _spread(graph, unit, places)
 
@@ -58,7 +59,7 @@ def _spread(graph: AccessGraph, unit: tuple[int, int], places: dict[Node, Places
 
 
 def _localize(read: OperandAccess, node: Node, places: dict[Node, Places]) -> AccessMap | None:
-    """Return the reading if each place that it reads depends on the place that is wanted, else None."""
+    """Return the access map if the places that are read depend on the wanted place, else None."""
     if read.access is None or read.operand not in places or node not in places:
         return None
     if not isinstance(read.access, AccessByAxis):

@@ -12,30 +12,39 @@ from erfscope.graph.rules.op_plan import AccessMaps, Operation, OpPlan, Rule, pa
 from erfscope.graph.steps.basic import Autograd, Convolution, Step
 from erfscope.graph.steps.gathered import GatheredConvolution, GatheredProduct
 
-# Output positions an axis up to which the taps are gathered and multiplied: a convolution that small costs
-# more in laying out its weights than in computing, and a dilated one reads far more than its taps.
+# Up to so many output positions an axis the taps are gathered and multiplied: a convolution that small spends
+# more on laying out its weights than on computing, and a dilated one reads far more than its taps.
 FEW = 8
 
 
 def window(out: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int) -> WindowAccess:
-    """Taps of a sliding window along the output axis `out`."""
+    """Return the access of a sliding window along the output axis `out`."""
     starts = np.arange(outputs)[:, None] * stride - padding
     return WindowAccess(out, starts + dilation * np.arange(kernel))
 
 
 @dataclass(frozen=True)
 class Window:
-    """How one set of output positions along one axis is to be computed with a sliding window.
+    """How a set of output positions along one axis is computed with a sliding window.
 
-    `crop`: cut out the range of inputs and slide over it. Otherwise gather the taps of every output and
-    lay them side by side: for outputs that are few or lie apart.
+    Attributes
+    ----------
+    inputs
+        The positions that are read.
+    crop
+        Cut out the range of inputs and slide over it. Otherwise gather the taps of every output and lay them
+        side by side: for outputs that are few or lie apart.
+    before, after
+        Padding of the crop.
+    taps
+        (outputs, kernel) input positions, those in the padding included.
     """
 
     inputs: Index
     crop: bool
     before: int
     after: int
-    taps: Index  # (outputs, kernel) input positions, outside ones included
+    taps: Index
 
     @staticmethod
     def plan(axis: WindowAccess, wanted: Index, size: int) -> "Window":
@@ -50,7 +59,7 @@ class Window:
         return Window(inputs if crop else inside, crop, before, after, taps)
 
     def gathered(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Positions of the taps in the tensor of inputs, and 0 or 1 for outside and inside."""
+        """Return where among `inputs` each tap lies, and whether it lies there at all."""
         flat = self.taps.ravel()
         at = np.searchsorted(self.inputs, flat)
         at = np.minimum(at, len(self.inputs) - 1)
@@ -133,7 +142,7 @@ def _transposed_geometry(
 
 
 def _plan_conv_transpose2d(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
-    """Transpose a crop of the input without padding, then pick the wanted positions."""
+    """Apply it to a crop of the input without padding, then pick the wanted positions."""
     access, *_ = access_maps
     assert isinstance(access, AccessByAxis)
     _, weight, bias, *_ = operation.arguments(None, None, None)

@@ -1,4 +1,4 @@
-"""Rules of operators that mix whole axes and leave the others alone."""
+"""Rules of operators that mix all positions along some axes, and none along the others."""
 
 from collections.abc import Collection
 
@@ -27,7 +27,7 @@ def group_norm(operation: Operation) -> AccessMaps | None:
 
 
 def instance_norm(operation: Operation) -> AccessMaps | None:
-    """aten.instance_norm(x, …): the map; its weights go by channel, so all of these."""
+    """aten.instance_norm(x, …): height and width; its weights are by channel, so all channels too."""
     return _normalized(operation, range(1, len(operation.shape)))
 
 

@@ -1,4 +1,4 @@
-"""Rules of operators that read of each operand just the positions they write."""
+"""Rules of operators that read just the positions of each operand that they write."""
 
 from erfscope.graph.access import AccessByAxis, AxisAccess, FixedAccess, FullAccess, IdentityAccess
 from erfscope.graph.regions import Region
@@ -8,7 +8,7 @@ from erfscope.graph.steps.relu import Relu
 
 
 def broadcast_axes(shape: tuple[int, ...], out: tuple[int, ...]) -> tuple[AxisAccess, ...]:
-    """Say how the axes of a tensor that is broadcast to the shape `out` are read: aligned at the right."""
+    """Return how the axes of a tensor that is broadcast to the shape `out` are read: aligned at the right."""
     first = len(out) - len(shape)
     return tuple(
         IdentityAccess(first + i) if size == out[first + i] else FixedAccess(0)
@@ -33,7 +33,7 @@ def _plan_relu(operation: Operation, access_maps: AccessMaps, wanted: Region) ->
 
 
 def _plan_add(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
-    """Write the sum out for two different operands of the result's shape."""
+    """Take the step that is written out for two different operands of the result's shape."""
     same = [shape == operation.shape for shape in operation.shapes]
     plain = same == [True, True] and not operation.node.kwargs and len(set(operation.operands)) == 2
     if not plain:

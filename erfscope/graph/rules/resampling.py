@@ -1,7 +1,7 @@
 """Rules of separable linear resampling: interpolation and average pooling.
 
-Each axis has the taps of every output position and their weights, made in float64 from the *full* map's
-coordinates; what is computed is a cut of the matrix that they make.
+For each axis, the taps of every output position and their weights are found in float64 from the *full*
+map's coordinates; they make a matrix, of which the wanted part is applied.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def bilinear_taps(size: int, out: int, *, align_corners: bool, scale: float | No
         positions = np.maximum((np.arange(out) + 0.5) * step - 0.5, 0.0)
     low = np.minimum(positions.astype(np.int64), size - 1)
     share = np.clip(positions - low, 0.0, 1.0)
-    share[low == size - 1] = 0.0  # beyond the last there is nothing to mix with
+    share[low == size - 1] = 0.0  # there is nothing beyond the last to mix with
     return np.stack([low, low + 1], 1), np.stack([1 - share, share], 1)
 
 
@@ -61,12 +61,12 @@ def adaptive_taps(size: int, out: int) -> WeightedTaps:
 def average_taps(
     size: int, out: int, kernel: int, stride: int, padding: int, *, count_padding: bool, divisor: int | None
 ) -> WeightedTaps:
-    """Average pooling; taps in the padding have their weight, on nothing."""
+    """Average pooling; taps in the padding have a weight and read nothing."""
     positions = np.arange(out)[:, None] * stride - padding + np.arange(kernel)
     valid = positions < size + padding
     counted = valid if count_padding else valid & (positions >= 0) & (positions < size)
     counts = counted.sum(1, keepdims=True)
-    # Height and width share the divisor: it is given here as one axis's.
+    # The divisor is that of both axes together: each gets its square root.
     return positions, valid / (counts if divisor is None else np.sqrt(divisor))
 
 

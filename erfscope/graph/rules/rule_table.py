@@ -1,4 +1,4 @@
-"""The table itself, and what happens to an operator that isn't in it."""
+"""The table of rules by operator, and what is done for an operator that isn't in it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -75,9 +75,9 @@ RULES: Mapping[Any, Rule] = MappingProxyType(
 
 
 def find_access_maps(operation: Operation) -> AccessMaps | None:
-    """Return what the operation reads of each of its tensor arguments; None where no rule tells."""
+    """Return the access map of each tensor argument; None where no rule tells them."""
     rule = RULES.get(operation.node.target)
-    access_maps = rule.read(operation) if rule else None
+    access_maps = rule.access(operation) if rule else None
     if access_maps is None:
         return None
     unread = (tensor for tensor, access in zip(operation.tensors, access_maps, strict=True) if access is None)
@@ -85,7 +85,7 @@ def find_access_maps(operation: Operation) -> AccessMaps | None:
 
 
 def plan_operation(operation: Operation, access_maps: AccessMaps | None, wanted: Region) -> OpPlan:
-    """Return how to compute the wanted region; without readings the operator runs on everything."""
+    """Plan how to compute the wanted region; without access maps the operator computes everything."""
     if access_maps is not None:
         return RULES[operation.node.target].plan(operation, access_maps, wanted)
     inputs = tuple(whole(operand.meta["val"].shape) for operand in operation.operands)

@@ -39,7 +39,7 @@ def swap_last(operation: Operation) -> AccessMaps | None:
 
 
 def _reordered(operation: Operation, order: Sequence[int]) -> AccessMaps:
-    """Make the reading of a result whose axis i is operand axis `order[i]`."""
+    """Return the access map of a result whose axis i is operand axis `order[i]`."""
     ((*shape,),) = operation.shapes
     source = [axis % len(shape) for axis in order]
     axes = tuple(IdentityAccess(source.index(axis)) for axis in range(len(shape)))
@@ -60,7 +60,7 @@ def _plan_reshape(operation: Operation, access_maps: AccessMaps, wanted: Region)
 
 
 def expand(operation: Operation) -> AccessMaps | None:
-    """aten.expand(x, shape): what has one position is repeated."""
+    """aten.expand(x, shape): axes of one position are repeated."""
     shape = operation.shapes[0]
     return (AccessByAxis(broadcast_axes(shape, operation.shape), shape),)
 
@@ -132,7 +132,7 @@ _PADDINGS = {
 def _moved(
     operation: Operation, moves: Mapping[int, Index], shape: tuple[int, ...] | None = None
 ) -> tuple[AccessByAxis]:
-    """Make the reading of a result that has along some axes other positions of the operand, one each."""
+    """Return the access map of a result that reads other positions of the operand along some axes."""
     axes: list[AxisAccess] = [
         WindowAccess(i, moves[i][:, None]) if i in moves else IdentityAccess(i)
         for i in range(len(operation.shape))
@@ -172,7 +172,7 @@ def _plan_move(operation: Operation, access_maps: AccessMaps, wanted: Region) ->
 
 
 def _padding(operation: Operation) -> tuple[Sequence[int], str, float]:
-    """Margins, mode and value of a padding; no margins for the other moves."""
+    """Return margins, mode and value of a padding; no margins for other operators."""
     if operation.node.target is torch.ops.aten.constant_pad_nd.default:
         _, margins, value = operation.arguments(None, None, 0.0)
         return margins, "constant", value
@@ -215,7 +215,7 @@ def concatenate(operation: Operation) -> AccessMaps | None:
 
 
 def _plan_concatenate(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
-    """Join what is wanted of each; of a tensor of which nothing is wanted, one position."""
+    """Join the wanted part of each tensor; one position where nothing of it is wanted."""
     _, axis = operation.arguments(None, 0)
     axis %= len(operation.shape)
     regions = [access.region(wanted) for access in access_maps if access]

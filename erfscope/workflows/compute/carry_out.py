@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from erfscope.engine.accumulation import Progress, Sums, accumulate, check_sums
+from erfscope.engine.accumulation import ProgressCallback, Sums, accumulate, check_sums
 from erfscope.engine.deviation import IMAGES as DEVIATION_IMAGES
 from erfscope.engine.deviation import measure_deviation
 from erfscope.engine.engine_plan import EnginePlan
@@ -42,7 +42,7 @@ class NoKeeper:
         return False
 
 
-def carry_out(run: Run, progress: Progress, keeper: Keeper, before: ErfMap | None = None) -> ErfMap:
+def carry_out(run: Run, progress: ProgressCallback, keeper: Keeper, before: ErfMap | None = None) -> ErfMap:
     """Compute the map, or go on with the unfinished one `before`, of the same identity.
 
     Raises

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from erfscope.engine.accumulation import Progress
+from erfscope.engine.accumulation import ProgressCallback
 from erfscope.engine.image_source import Images, open_source
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.shard import Shard
@@ -32,7 +32,7 @@ def compute_erf(
     engine: str = "auto",
     shard: tuple[int, int] = (0, 1),
     until: float | None = None,
-    progress: Progress = lambda done, skipped: None,
+    progress: ProgressCallback = lambda done, skipped: None,
 ) -> ErfMap:
     """Sum the clipped input gradients of one unit over images: the effective receptive field.
 
