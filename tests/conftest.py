@@ -1,16 +1,13 @@
 """Networks and maps that many tests share."""
 
-from dataclasses import replace
-from functools import cache
-
 import matplotlib as mpl
 import pytest
 from small_networks import SmallNet, noise_images, seeded
 from torch import nn
 
 import erfscope
-from erfscope.engine.engines import trace_unit_map
-from erfscope.engine.probe import probe
+from erfscope.engine.facts import find_facts
+from erfscope.engine.plan import capture_unit_map
 from erfscope.records.erf_map import ErfMap
 
 mpl.use("agg")
@@ -34,27 +31,32 @@ def real_star() -> ErfMap:
     return erfscope.compute_erf(model, erfscope.open_dataset("synthetic-leaves", images=10, labels=False))
 
 
+def once(function):
+    """Remember what a function of a network and an image finds, for each precision of the image."""
+    found = {}
+
+    def remembered(unit_map, image):
+        key = (unit_map.model, unit_map.layer, unit_map.resize, image.shape, image.dtype)
+        if key not in found:
+            found[key] = function(unit_map, image)
+        return found[key]
+
+    return remembered
+
+
 @pytest.fixture
 def captured_once(monkeypatch):
-    """Probe a network once and capture it once a precision, where both engines compute its map."""
-    flows = {}
-
-    def trace(model, plan):
-        key = (model, plan.size, plan.unit.layer, plan.resize, plan.batch_size, plan.precision)
-        if key not in flows:
-            flows[key] = trace_unit_map(model, plan)
-        return flows[key]
-
-    monkeypatch.setattr("erfscope.engine.plan.probe", cache(probe))
-    monkeypatch.setattr("erfscope.engine.engines.trace_unit_map", trace)
-    return trace
+    """Find a network's facts and capture it once a precision, where both engines compute its map."""
+    facts, graph = once(find_facts), once(capture_unit_map)
+    monkeypatch.setattr("erfscope.engine.plan.find_facts", facts)
+    monkeypatch.setattr("erfscope.engine.plan.capture_unit_map", graph)
+    return facts, graph
 
 
 @pytest.fixture
 def predicted_from_it(captured_once, monkeypatch):
     """Predict from the graph in float64 that gave the map; predictions read no weights."""
-
-    def trace(model, plan):
-        return captured_once(model, replace(plan, precision="float64"))
-
-    monkeypatch.setattr("erfscope.workflows.predict_fov.trace_unit_map", trace)
+    facts, graph = captured_once
+    module = "erfscope.workflows.predict_fov"
+    monkeypatch.setattr(f"{module}.find_facts", lambda network, image: facts(network, image.double()))
+    monkeypatch.setattr(f"{module}.capture_unit_map", lambda network, image: graph(network, image.double()))

@@ -1,1 +1,1 @@
-"""Any `nn.Module` and a stream of images in, sums of clipped gradients out. Plan once, then loop."""
+"""From any `nn.Module` and a stream of images to sums of clipped gradients: plan once, then loop."""

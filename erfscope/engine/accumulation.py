@@ -12,24 +12,35 @@ import torch
 from numpy.typing import NDArray
 
 from erfscope.datasets import Sample, SkippedImage
+from erfscope.engine.engine_plan import EnginePlan
 from erfscope.engine.engines import Engine, GradientFunction
 from erfscope.engine.formulas import FORMULAS
 from erfscope.engine.image_order import ImageItem
-from erfscope.engine.plan import EnginePlan
 from erfscope.errors import ComputeError
 from erfscope.records.erf_map import ErfMap, ImageRecord
 from erfscope.system.memory import kept_memory, translate_out_of_memory
 from erfscope.system.precision import PRECISIONS
 
-Progress = Callable[[int, int], None]
+#: Called with the numbers of images done and skipped.
+ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass
 class Sums:
     """What a run adds up, in float64 on the plan's device.
 
-    `erf`, `gradient_sum`, `gradient_square_sum` are (H, W) and `replicates` (G, H, W), as in
-    `records.ErfMap`. Whoever holds `whole`, in whichever thread, sees no batch added by half.
+    Attributes
+    ----------
+    erf, gradient_sum, gradient_square_sum
+        (H, W), as in `records.ErfMap`.
+    replicates
+        (G, H, W), as in `records.ErfMap`; G is 0 where none are kept.
+    records
+        One for each image so far, in order.
+    done
+        Number of images that are in the sums.
+    whole
+        A thread that holds this lock never sees a batch that is added in part.
     """
 
     erf: torch.Tensor
@@ -51,7 +62,7 @@ class Sums:
 
     @classmethod
     def resumed(cls, erf: ErfMap, device: torch.device) -> "Sums":
-        """Return the sums as an unfinished map kept them, bit for bit."""
+        """Return the sums of an unfinished map, bit for bit."""
 
         def kept(array: NDArray[np.floating] | None) -> torch.Tensor:
             values = np.zeros((0, *erf.size)) if array is None else array
@@ -62,11 +73,11 @@ class Sums:
 
     @property
     def skipped(self) -> int:
-        """How many images were skipped."""
+        """Number of skipped images."""
         return len(self.records) - self.done
 
     def add(self, item: ImageItem, contribution: torch.Tensor, gradient_sum: torch.Tensor) -> None:
-        """Count one image: its contribution and its unclipped gradient, (H, W) float64 each."""
+        """Add one image: its contribution and its unclipped gradient sum, (H, W) float64 each."""
         self.erf += contribution
         self.gradient_sum += gradient_sum
         self.gradient_square_sum += gradient_sum**2
@@ -77,7 +88,7 @@ class Sums:
         self.done += 1
 
     def skip(self, item: ImageItem, reason: str) -> None:
-        """Leave one image out and remember why."""
+        """Leave one image out and record why."""
         self.records.append(ImageRecord(item.sample.name, item.group, "skipped", reason, index=item.index))
 
 
@@ -88,31 +99,30 @@ def accumulate(
     sums: Sums,
     *,
     most_skipped: float = math.inf,
-    progress: Progress = lambda done, skipped: None,
+    progress: ProgressCallback = lambda done, skipped: None,
     ends: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Add up the contributions of images; False where `ends` said so before the last.
+    """Add up the contributions of images; return False where `ends` stopped it before the last.
 
     Parameters
     ----------
     engine, plan
-        How to compute a batch, as `engines.choose_engine` returns them.
+        How to compute a batch, from `plan.plan_engine`.
     items
         The images, in order.
     sums
-        To which they are added; nothing is half added where an error ends the run.
+        To which they are added. A batch is never added in part, also where an error ends the run.
     most_skipped
-        More skipped images than so many end it.
+        More skipped images than this end the run.
     progress
-        Called with the numbers of images done and skipped after every batch.
+        Called after every batch.
     ends
-        Asked after every batch, and before the first, whether to end here.
+        Called before every batch; True ends the run there.
 
     Raises
     ------
     ComputeError
-        Images of another size than planned, a graph that is cut between image and unit, or too little
-        memory.
+        Images of another size than planned, a unit that doesn't depend on the image, or too little memory.
     """
     height, width = plan.size
     what = f"{plan.model} at {height}×{width} px"
@@ -173,13 +183,13 @@ def _stack(samples: Sequence[Sample], plan: EnginePlan) -> torch.Tensor:
 
 
 def check_sums(sums: Sums, max_skipped: float, total: int | None) -> None:
-    """Refuse sums that say nothing.
+    """Check that the sums are a map worth having.
 
     Parameters
     ----------
     max_skipped, total
-        More skipped images than this share of `total`, of all shards together, are an error; with None
-        (unknown), of those that there were.
+        More skipped images than this share of `total`, the number of all shards together, are an error.
+        With None (unknown), the share is of the images so far.
 
     Raises
     ------

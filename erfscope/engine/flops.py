@@ -10,8 +10,8 @@ from torch.utils.flop_counter import flop_registry
 class FlopCount(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up, within the block, the operations that torch's own formulas give; a multiply-add is two.
 
-    torch's FlopCounterMode counts the same and keeps tables by module for it, by hooks into the gradients,
-    which would hide those of the network.
+    torch's FlopCounterMode counts the same, but its tables by module need hooks into the gradients, which
+    would hide the network's own hooks.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How one image's gradient becomes its contribution to the map.
+"""The formulas: how one image's gradient becomes its contribution to the map.
 
 Every formula adds, per image, a non-negative (H, W) array made from the gradient of the unit with
 respect to the normalized input, before the sum over images.
@@ -20,7 +20,7 @@ class Formula:
     Attributes
     ----------
     source
-        Where it comes from.
+        Where it is published, and what it does.
     relu_activation
         Clip the unit's values before they are summed over the classes (or channels).
     clip_channels
@@ -38,15 +38,15 @@ class Formula:
     absolute: bool = False
 
     def gradient_sum(self, gradient: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) gradient → (N, H, W) unclipped sum (or mean) over the image's channels.
+        """Return the unclipped sum (or mean) over the image's channels: (N, C, H, W) → (N, H, W).
 
-        C is 3, or 1 for a gradient that is summed already.
+        C is 3, or 1 for a gradient that is already summed.
         """
         total = gradient.sum(1)
         return total / IMAGE_CHANNELS if self.mean_channels else total
 
     def contribution(self, gradient: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) gradient → (N, H, W) ≥ 0, each image by itself."""
+        """Return each image's contribution from its gradient: (N, C, H, W) → (N, H, W) ≥ 0."""
         if self.clip_channels:
             return gradient.relu().sum(1)
         gradient_sum = self.gradient_sum(gradient)

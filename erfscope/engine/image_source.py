@@ -1,4 +1,4 @@
-"""Makes one kind of stream of whatever the caller hands in as images."""
+"""Opens whatever the caller gives as images: a dataset, or an iterable of samples or tensors."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ class ImageSource:
     size
         (H, W) of every image.
     items
-        From a number of loader processes and the places of the images that are wanted, in their order,
-        to the images. An iterable of the caller's takes a range alone.
+        From a number of loader processes and the indices of the wanted images to the images in that order.
+        An iterable of the caller's takes a range alone.
     parallel
         Whether `items` can use loader processes; an iterable of the caller's can't.
     sequences
         For each image in order, the sequence that it belongs to.
     names
-        Of all images in order; empty if only reading them will tell.
+        Names of all images in order; empty if only reading them tells.
     total
-        How many there are, None if only the end will tell.
+        Number of images, None if only the end tells.
     classes
         Class names; empty if unknown.
     description
@@ -59,7 +59,7 @@ def open_source(images: Images) -> ImageSource:
     if isinstance(images, ImageDataset):
         return ImageSource(
             size=images.size,
-            items=lambda workers, places: stream(images, indices=places, workers=workers),
+            items=lambda workers, indices: stream(images, indices=indices, workers=workers),
             parallel=True,
             sequences=images.sequences,
             names=images.names,
@@ -70,7 +70,7 @@ def open_source(images: Images) -> ImageSource:
     if isinstance(images, PluggedDataset):
         return ImageSource(
             size=images.size,
-            items=lambda workers, places: images.items(places),
+            items=lambda workers, indices: images.items(indices),
             parallel=False,
             sequences=[str(index) for index in range(len(images))],
             names=(),
@@ -91,7 +91,7 @@ def open_source(images: Images) -> ImageSource:
         raise ComputeError(f"{len(head)} images were given and none can be read; give at least one image")
     return ImageSource(
         size=size,
-        items=lambda workers, places: every_nth(chain(head, named), places),
+        items=lambda workers, indices: every_nth(chain(head, named), indices),
         parallel=False,
         sequences=map(str, count()),
         names=(),

@@ -1,73 +1,43 @@
-"""Everything that a run decides, decided before it starts, frozen and printable."""
+"""From a network and what is asked of it to the plan of a run and its engine, as one line.
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+Facts of the network → unit and target → captured graph → field of view → pruned program.
+"""
 
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from erfscope.engine.formulas import FORMULAS
-from erfscope.engine.probe import probe
-from erfscope.engine.target import Target, check_target, find_layer
-from erfscope.errors import ComputeError
-from erfscope.records.fov_prediction import FovPrediction
-from erfscope.records.model_info import ModelInfo
+from erfscope.engine.batch_size import fit_batch, memory_of_one_image
+from erfscope.engine.engine_plan import EnginePlan
+from erfscope.engine.engines import DETACHED, DenseEngine, Engine, GraphEngine
+from erfscope.engine.facts import find_facts
+from erfscope.engine.flops import FlopCount
+from erfscope.engine.formulas import FORMULAS, IMAGE_CHANNELS
+from erfscope.engine.target import Target, check_target
+from erfscope.errors import ComputeError, one_line
+from erfscope.graph.access_graph import AccessGraph, build_access_graph
+from erfscope.graph.capture import capture
+from erfscope.graph.fold import fold_batch_norms
+from erfscope.graph.fov.fov_of_unit import predict_fov_of_unit
+from erfscope.graph.program import Program
+from erfscope.graph.prune import prune
+from erfscope.graph.regions import whole
+from erfscope.model.frozen_eval import frozen_eval
+from erfscope.model.network import name_of
+from erfscope.model.unit_map import UnitMap
 from erfscope.records.unit import Unit
 from erfscope.system.devices import choose_device
 from erfscope.system.precision import PRECISIONS
 from erfscope.system.threads import share_cores
 
-
-@dataclass(frozen=True)
-class EnginePlan:
-    """How every image of a run is computed.
-
-    Attributes
-    ----------
-    mode, reason
-        "graph" computes what the unit needs, "dense" the whole network forward and backward; `reason`
-        says why, or how much of the image is read.
-    size
-        (H, W) of the images.
-    unit_map_shape
-        (K, h, w) of the map in which the unit lies.
-    flops_needed, flops_dense
-        Floating-point operations an image (a multiply-add is two): of this mode, and of plain
-        autograd over the whole network. None where they can't be counted.
-    graph_allowed
-        Whether a captured graph would have the network's own gradient; `reason` says why not.
-    model
-        The network's name.
-    prediction
-        What its graph tells of the unit: its projected center and the lattice; None if there is no graph.
-    """
-
-    mode: str
-    reason: str
-    size: tuple[int, int]
-    unit: Unit
-    unit_map_shape: tuple[int, int, int]
-    formula: str
-    target: Target
-    resize: bool
-    precision: str
-    device: str
-    batch_size: int
-    workers: int
-    threads: int
-    flops_needed: int | None
-    flops_dense: int | None
-    graph_allowed: bool
-    model: str
-    prediction: FovPrediction | None = None
-
-    def summary(self) -> dict[str, Any]:
-        """Return the JSON form: how it is computed, without what is predicted."""
-        facts = asdict(replace(self, prediction=None))
-        del facts["prediction"]
-        return facts
+ENGINES = ("auto", "dense")
 
 
-def make_plan(
+def plan_engine(
     model: nn.Module,
     size: tuple[int, int],
     *,
@@ -77,10 +47,11 @@ def make_plan(
     resize: bool,
     precision: str,
     device: str,
-    batch_size: int,
+    batch_size: int | Literal["auto"],
     workers: int | None,
-) -> EnginePlan:
-    """Check what is asked for against the network and decide how to compute it.
+    engine: str,
+) -> tuple[EnginePlan, Engine]:
+    """Decide how to compute a map, and make the engine that does it.
 
     Parameters
     ----------
@@ -89,57 +60,72 @@ def make_plan(
     unit
         The unit: (y, x) in the output map, a layer's name (its central feature), or None for the
         center (H // 2, W // 2) of the output.
+    batch_size
+        "auto" takes as many images at once as fit into a CUDA device's free memory. On the CPU it is 1: a
+        batch gains nothing there, one image keeps all cores busy.
     workers
         Loader processes, as far as there are cores; None chooses.
+    engine
+        "auto", or "dense" for plain autograd over the whole network.
+
+    Returns
+    -------
+    plan, engine
+        "auto" tries the graph first; where it can't be had, `plan.reason` says why.
 
     Raises
     ------
     ComputeError
-        Anything that can't be: formula, target, unit, layer, precision, device, batch size.
+        Anything that can't be: formula, target, unit, layer, precision, device, batch size, engine; or a
+        unit that doesn't depend on the image.
     """
-    if formula not in FORMULAS:
-        raise ComputeError(f"no formula is called {formula!r}; expected {', '.join(FORMULAS)}")
-    if precision not in PRECISIONS:
-        raise ComputeError(f"no precision is called {precision!r}; expected {', '.join(PRECISIONS)}")
-    if batch_size < 1:
-        raise ComputeError(f"a batch holds at least one image, not {batch_size}")
+    _check_choices(formula, precision, batch_size, engine)
     chosen = choose_device(device)
     if precision == "tf32" and chosen.type != "cuda":
         raise ComputeError("tf32 is how CUDA devices multiply; on the CPU take float32 or bfloat16")
     loaders, threads = share_cores(chosen, workers)
-    layer = unit if isinstance(unit, str) else None
-    if layer is not None:
-        find_layer(model, layer)
-    facts = probe(model, size, layer, resize=resize, device=chosen)
-    check_target(target, facts.shape[0], layer=layer)
-    return EnginePlan(
-        mode="dense",
-        reason=facts.hindrance or "plain autograd over the whole network",
-        size=size,
-        unit=_resolve_unit(unit, facts.shape),
-        unit_map_shape=facts.shape,
-        formula=formula,
-        target=target,
-        resize=resize,
-        precision=precision,
-        device=str(chosen),
-        batch_size=batch_size,
-        workers=loaders,
-        threads=threads,
-        flops_needed=facts.flops,
-        flops_dense=facts.flops,
-        graph_allowed=facts.hindrance is None,
-        model=name_of(model),
-    )
+    unit_map = UnitMap(model, unit if isinstance(unit, str) else None, resize=resize)
+    dtype = PRECISIONS[precision]
+    with frozen_eval(unit_map, chosen, dtype):
+        facts = find_facts(unit_map, torch.zeros(1, IMAGE_CHANNELS, *size, device=chosen, dtype=dtype))
+        check_target(target, facts.shape[0], layer=unit_map.layer)
+        plan = EnginePlan(
+            mode="dense",
+            reason=facts.hindrance or "plain autograd over the whole network",
+            size=size,
+            unit=place_unit(unit, facts.shape),
+            unit_map_shape=facts.shape,
+            formula=formula,
+            target=target,
+            resize=resize,
+            precision=precision,
+            device=str(chosen),
+            batch_size=1 if batch_size == "auto" else batch_size,
+            workers=loaders,
+            threads=threads,
+            flops_needed=facts.flops,
+            flops_dense=facts.flops,
+            graph_allowed=facts.hindrance is None,
+            model=name_of(model),
+        )
+        planned = _choose_engine(unit_map, plan, engine)
+    if batch_size == "auto" and chosen.type == "cuda":
+        taken = memory_of_one_image(*planned)
+        del planned  # its weights leave the device before the free memory is asked for
+        plan = replace(plan, batch_size=fit_batch(chosen, taken))
+        with frozen_eval(unit_map, chosen, dtype):
+            planned = _choose_engine(unit_map, plan, engine)
+    return planned
 
 
-def name_of(model: nn.Module) -> str:
-    """Return the name under which a network was loaded, else that of its class."""
-    info = getattr(model, "info", None)
-    return info.name if isinstance(info, ModelInfo) else type(model).__name__
+def place_unit(unit: tuple[int, int] | str | None, shape: tuple[int, int, int]) -> Unit:
+    """Return the unit that is asked for as in `plan_engine`, in a map of that shape, (K, h, w).
 
-
-def _resolve_unit(unit: tuple[int, int] | str | None, shape: tuple[int, int, int]) -> Unit:
+    Raises
+    ------
+    ComputeError
+        It lies outside.
+    """
     _, height, width = shape
     if unit is None or isinstance(unit, str):
         return Unit(height // 2, width // 2, unit)
@@ -149,3 +135,90 @@ def _resolve_unit(unit: tuple[int, int] | str | None, shape: tuple[int, int, int
             f"unit {y},{x} lies outside the output; rows 0 to {height - 1}, columns 0 to {width - 1}"
         )
     return Unit(y, x)
+
+
+def capture_unit_map(unit_map: UnitMap, image: torch.Tensor) -> AccessGraph:
+    """Capture a frozen network as a graph, and find what its operations read.
+
+    Batch norms are folded into convolutions.
+
+    Parameters
+    ----------
+    image
+        (N, 3, H, W) zeros, in the precision and on the device of the network; the graph holds for this
+        shape only.
+
+    Raises
+    ------
+    Exception
+        Whatever torch raises for a module that can't be captured; a rule may meet arguments that it
+        doesn't know.
+    """
+    captured = capture(unit_map, image)
+    fold_batch_norms(captured)
+    return build_access_graph(captured)
+
+
+def _check_choices(formula: str, precision: str, batch_size: int | Literal["auto"], engine: str) -> None:
+    if formula not in FORMULAS:
+        raise ComputeError(f"no formula is called {formula!r}; expected {', '.join(FORMULAS)}")
+    if precision not in PRECISIONS:
+        raise ComputeError(f"no precision is called {precision!r}; expected {', '.join(PRECISIONS)}")
+    if batch_size != "auto" and batch_size < 1:
+        raise ComputeError(f"a batch holds at least one image, not {batch_size}")
+    if engine not in ENGINES:
+        raise ComputeError(f"no engine is called {engine!r}; expected {', '.join(ENGINES)}")
+
+
+def _choose_engine(unit_map: UnitMap, plan: EnginePlan, wanted: str) -> tuple[EnginePlan, Engine]:
+    """Take the pruned graph where it can be had, and fill in the choice and its reason."""
+    dense = DenseEngine(unit_map, plan)
+    use_graph = wanted != "dense" and plan.graph_allowed
+    try:
+        graph = capture_unit_map(unit_map, _blank_images(plan))
+    except ComputeError:
+        raise
+    except Exception as error:
+        return _fall_back(plan, "the network can't be captured", error) if use_graph else plan, dense
+    if graph.output not in {graph.image, *graph.operations}:
+        raise ComputeError(DETACHED)
+    # Also for plain autograd: offsets in the map count from the unit's projected center.
+    prediction = predict_fov_of_unit(graph, plan.unit, plan.model, receptive_fields=False)
+    plan = replace(plan, prediction=prediction)
+    if not use_graph:
+        return plan, dense
+    try:
+        program = _prune_to_unit(graph, plan)
+        engine = GraphEngine(program, plan)
+        flops = _count_flops(engine, plan)
+    except Exception as error:
+        return _fall_back(plan, "the graph can't be pruned", error), dense
+    return replace(plan, mode="graph", reason=_describe_program(program), flops_needed=flops), engine
+
+
+def _fall_back(plan: EnginePlan, what: str, error: Exception) -> EnginePlan:
+    return replace(plan, reason=f"{what} ({one_line(error)})"[:200])
+
+
+def _prune_to_unit(graph: AccessGraph, plan: EnginePlan) -> Program:
+    batch, values, _, _ = whole(graph.output.meta["val"].shape)
+    unit = (np.array([plan.unit.y]), np.array([plan.unit.x]))
+    return prune(graph, (batch, values, *unit), channel_sum=not FORMULAS[plan.formula].clip_channels)
+
+
+def _count_flops(engine: GraphEngine, plan: EnginePlan) -> int:
+    """Count operations an image in a run on fake tensors, which also proves that the shapes fit."""
+    with FakeTensorMode(allow_non_fake_inputs=True), FlopCount() as count:
+        engine.gradients(_blank_images(plan))
+    return int(count.total) // plan.batch_size
+
+
+def _describe_program(program: Program) -> str:
+    height, width = (len(index) for index in program.image_region[2:])
+    unruled = ", ".join(f"{name} ×{count}" for name, count in program.without_rule.items())
+    return f"reads {height}×{width} px of the image" + (f"; no rule for {unruled}" if unruled else "")
+
+
+def _blank_images(plan: EnginePlan) -> torch.Tensor:
+    device, dtype = torch.device(plan.device), PRECISIONS[plan.precision]
+    return torch.zeros(plan.batch_size, IMAGE_CHANNELS, *plan.size, device=device, dtype=dtype)

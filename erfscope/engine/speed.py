@@ -1,4 +1,4 @@
-"""Times the engine against plain autograd as today's scripts run it, side by side in one run."""
+"""Times the engine against plain autograd as published scripts run it, in turn in one process."""
 
 import time
 from collections.abc import Callable
@@ -11,16 +11,17 @@ import torch
 from torch import nn
 
 from erfscope.engine.accumulation import limited_threads
-from erfscope.engine.engines import GraphEngine, choose_engine
-from erfscope.engine.plan import make_plan
-from erfscope.engine.target import Target, unit_map
+from erfscope.engine.engines import GraphEngine
+from erfscope.engine.plan import plan_engine
+from erfscope.engine.target import Target
 from erfscope.graph.steps.basic import Convolution
 from erfscope.graph.steps.gathered import GatheredConvolution, GatheredProduct
 from erfscope.graph.steps.image import ImageConvolution
+from erfscope.model.unit_map import UnitMap
 from erfscope.system.memory import kept_memory
 from erfscope.system.precision import PRECISIONS
 
-# A convolution as large as the backbone's usual ones, whose rate stands for the machine's peak.
+# A convolution of a backbone's usual size; its rate stands for the machine's peak.
 _PEAK_CHANNELS, _PEAK_SIDE = 512, 97
 _CONVOLUTIONS = (Convolution, GatheredConvolution, GatheredProduct, ImageConvolution)
 
@@ -34,7 +35,7 @@ class SpeedReport:
     engine
         The plan's JSON form, with mode, reason, and operations needed and dense.
     plan_seconds
-        Planning, once a run.
+        Planning, which is done once a run.
     seconds, plain_seconds
         Medians of the engine and of plain autograd: eager, batch 1, channels first, float32.
     ratio
@@ -42,8 +43,8 @@ class SpeedReport:
     convolution_seconds
         The program's convolutions alone, forward and backward; None in dense mode.
     without_rule
-        Operators that no rule knows, with the seconds of their own steps, forward and backward; what they
-        cost beyond that is that everything before them runs on the whole map.
+        Operators without a rule, with the seconds of their own steps, forward and backward. They cost more
+        than that: everything before them is computed on the whole map.
     peak_flops, share_of_peak
         The rate of one large convolution, operations a second, and the engine's share of it.
     """
@@ -69,10 +70,10 @@ def measure_speed(
     size
         (H, W) of the image.
     repeats
-        Counted runs of each, in turn, after one uncounted.
+        Number of timed runs of each, in turn, after one that isn't timed.
     """
     begun = time.perf_counter()
-    plan = make_plan(
+    plan, engine = plan_engine(
         model,
         size,
         formula="paper",
@@ -83,8 +84,8 @@ def measure_speed(
         device=device,
         batch_size=1,
         workers=0,
+        engine="auto",
     )
-    plan, engine = choose_engine(model, plan)
     planned = time.perf_counter() - begun
     target_device = torch.device(plan.device)
     image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
@@ -93,10 +94,10 @@ def measure_speed(
     with limited_threads(plan.threads):
         plain = _plain(model, image, plan.unit.y, plan.unit.x, target_device)
         _seconds(plain, target_device)
-        peaks = []  # now and then: a busy neighbor must not lower it for the whole run
+        peaks = []  # measured again and again: another busy process must not lower it for the whole run
         for _ in range(repeats):
             with engine.ready() as gradients, kept_memory():
-                gradients(ready.clone())  # as in a run, where the memory of the image before is at hand
+                gradients(ready.clone())  # as in a run, where the memory of the previous image is kept
                 runs[0].append(_seconds(lambda: gradients(ready.clone()), target_device))
                 peaks.append(_peak(target_device, PRECISIONS[precision]))
             runs[1].append(_seconds(plain, target_device))
@@ -129,12 +130,13 @@ def _seconds(function: Callable[[], Any], device: torch.device) -> float:
 def _plain(
     model: nn.Module, image: torch.Tensor, y: int, x: int, device: torch.device
 ) -> Callable[[], torch.Tensor]:
-    """Return what a script does: `model.eval()`, then `autograd.grad(central unit, image)`."""
+    """Return what a published script does: `model.eval()`, then `autograd.grad(central unit, image)`."""
     model = model.to(device).eval()
+    logits = UnitMap(model, None, resize=True)
     leaf = image.to(device).requires_grad_()
 
     def run() -> torch.Tensor:
-        central = unit_map(model, leaf, None, resize=True)[:, :, y, x].sum()
+        central = logits(leaf)[:, :, y, x].sum()
         return torch.autograd.grad(central, leaf)[0]
 
     return run
@@ -142,11 +144,11 @@ def _plain(
 
 @torch.no_grad()
 def _convolutions_alone(engine: GraphEngine, image: torch.Tensor) -> float:
-    """Forward and backward of every convolution of the program, on memory that holds noise."""
-    engine.gradients(image.clone())  # each step knows its operand's shape then
+    """Time every convolution of the program, forward and backward, on noise."""
+    engine.gradients(image.clone())  # after this each step knows its operand's shape
     total = 0.0
-    for instruction in engine.program.instructions:
-        step = instruction.step
+    for program_step in engine.program.steps:
+        step = program_step.step
         if not isinstance(step, _CONVOLUTIONS):
             continue
         x = torch.randn(step.shape, dtype=image.dtype, device=image.device)
@@ -184,13 +186,13 @@ def _seconds_without_rule(engine: GraphEngine, image: torch.Tensor) -> dict[str,
 
         return run
 
-    steps = [(str(i.node.target), i.step) for i in engine.program.instructions if not i.ruled]
+    steps = [(str(i.node.target), i.step) for i in engine.program.steps if not i.ruled]
     for operator, step in steps:
         vars(step).update(forward=timed(operator, step.forward), backward=timed(operator, step.backward))
     if steps:
         engine.gradients(image.clone())
     for _, step in steps:
-        del step.forward, step.backward  # of the instance: those of its class are back
+        del step.forward, step.backward  # the instance's own; those of its class show again
     return seconds
 
 

@@ -1,17 +1,11 @@
-"""Which unit, and which of its values: from a network's output to one scalar an image."""
+"""Which of the unit's values are differentiated: from its values to one scalar an image."""
 
-import difflib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import nn
-from torch.nn import functional as F
 
-from erfscope.errors import ComputeError
-from erfscope.model.logits import channels_first, logits_of
+from erfscope.errors import ComputeError, suggest
 
 TARGETS = ("logits", "predicted", "margin")
 
@@ -20,9 +14,15 @@ TARGETS = ("logits", "predicted", "margin")
 class Target:
     """What is summed at the unit.
 
-    `name` is "logits" (the sum over all classes), "predicted" (each image's highest logit), "margin"
-    (that logit minus the mean of the others) or "class", then `index` is the class. A class that was
-    asked for by name keeps it, and the number of names it was found among.
+    Attributes
+    ----------
+    name
+        "logits" (the sum over all classes), "predicted" (each image's highest logit), "margin" (that logit
+        minus the mean of the others) or "class".
+    index
+        The class, of "class" alone.
+    class_name, classes_named
+        Of a class that was asked for by name: its name, and the dataset's number of classes.
     """
 
     name: str
@@ -32,13 +32,13 @@ class Target:
 
     @property
     def label(self) -> str:
-        """How files and figures name it."""
+        """The name in files and figures."""
         if self.index is None:
             return self.name
         return f"class {self.index}" + (f" ({self.class_name})" if self.class_name else "")
 
     def scalar(self, values: torch.Tensor, *, relu: bool) -> torch.Tensor:
-        """(N, K) values at the unit → (N,) scalars; `relu` clips the values first."""
+        """Return (N,) scalars of the (N, K) values at the unit; `relu` clips the values first."""
         if self.name == "logits":
             return (values.relu() if relu else values).sum(1)
         index = values.argmax(1) if self.index is None else values.new_full((len(values),), self.index).long()
@@ -55,7 +55,7 @@ def parse_target(text: str | int, classes: Sequence[str] = ()) -> Target:
     Raises
     ------
     ComputeError
-        None of these.
+        It is none of these.
     """
     if isinstance(text, int) or text.isdecimal():
         return Target("class", int(text))
@@ -63,15 +63,20 @@ def parse_target(text: str | int, classes: Sequence[str] = ()) -> Target:
         return Target(text)
     if text in classes:
         return Target("class", list(classes).index(text), text, len(classes))
-    near = difflib.get_close_matches(text, [*TARGETS, *classes], n=3)
-    known = (
-        " or ".join(near) if near else f"{', '.join(TARGETS)}, a class id" + ", a class name" * bool(classes)
+    known = f"expected {', '.join(TARGETS)}, a class id" + ", a class name" * bool(classes)
+    raise ComputeError(
+        f"no target is called {text!r}; {suggest(text, [*TARGETS, *classes], otherwise=known)}"
     )
-    raise ComputeError(f"no target is called {text!r}; expected {known}")
 
 
 def check_target(target: Target, values: int, *, layer: str | None) -> None:
-    """Check that a unit with that many values (classes, or a layer's channels) has the target."""
+    """Check that a unit with that many values (classes, or a layer's channels) has the target.
+
+    Raises
+    ------
+    ComputeError
+        It hasn't.
+    """
     if layer is not None and target.name != "logits":
         raise ComputeError(
             f"target {target.label!r} needs class logits, but the unit lies in layer {layer}; "
@@ -86,62 +91,3 @@ def check_target(target: Target, values: int, *, layer: str | None) -> None:
         raise ComputeError(f"class {target.index} is out of range; the network has classes 0 to {values - 1}")
     if target.name == "margin" and values < 2:
         raise ComputeError("the margin needs at least two classes; this network has one logit")
-
-
-def unit_map(model: nn.Module, images: torch.Tensor, layer: str | None, *, resize: bool) -> torch.Tensor:
-    """Run the model on (N, 3, H, W) and return the map (N, K, h, w) in which the unit lies.
-
-    Low-resolution logits are resized bilinearly to the images' size unless `resize` is False; a layer's
-    feature map is returned as it is, with its channels second.
-    """
-    size = (images.shape[-2], images.shape[-1])
-    if layer is None:
-        logits = logits_of(model(images), size)
-        if resize and logits.shape[-2:] != size:
-            logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-        return logits
-    with _captured_output(model, layer) as outputs:
-        model(images)
-    if not outputs:
-        raise ComputeError(f"layer {layer} took no part in the forward pass; name one that does")
-    features = outputs[-1]
-    if not isinstance(features, torch.Tensor) or features.ndim != 4:
-        raise ComputeError(f"layer {layer} returns no feature map (N, C, h, w); name a layer that does")
-    return channels_first(features, size)
-
-
-def find_layer(model: nn.Module, name: str) -> nn.Module:
-    """Return the submodule of that dotted name; `ComputeError` suggests the nearest names.
-
-    The end of a name will do where it is no other's: `layer4` for `network.backbone.layer4`.
-    """
-    layers: dict[str, nn.Module] = dict(model.named_modules())
-    ending = [name] if name in layers else [each for each in layers if each.endswith(f".{name}")]
-    if len(ending) == 1:
-        return layers[ending[0]]
-    if ending:
-        raise ComputeError(
-            f"several layers are called {name!r}: {', '.join(ending[:4])}; give more of one's name"
-        )
-    near = difflib.get_close_matches(name, layers, n=3)
-    hint = (
-        f"did you mean {' or '.join(near)}?"
-        if near
-        else f"top level: {', '.join(dict(model.named_children()))}"
-    )
-    raise ComputeError(f"the network has no layer {name!r}; {hint}")
-
-
-@contextmanager
-def _captured_output(model: nn.Module, layer: str) -> Iterator[list[Any]]:
-    outputs: list[Any] = []
-
-    def keep(module: nn.Module, args: Any, output: Any) -> None:
-        # A copy, since the next layer may be an in-place ReLU, which would change what was returned.
-        outputs.append(output.clone() if isinstance(output, torch.Tensor) else output)
-
-    handle = find_layer(model, layer).register_forward_hook(keep)
-    try:
-        yield outputs
-    finally:
-        handle.remove()

@@ -1,1 +1,1 @@
-"""A network as one flat graph, what of it a unit needs, and how to compute just that."""
+"""A network as one flat graph: what of it one unit needs, and a program that computes just that."""

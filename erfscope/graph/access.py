@@ -1,7 +1,7 @@
-"""What an operator reads of an operand: along each axis, the positions that wanted output positions need.
+"""Access maps: which positions of an operand an operator reads to compute given output positions.
 
-From this alone follow the region to compute, the exact receptive field, and where in the image a cell of
-a feature map lies.
+The region to compute, the exact receptive field, and where in the image a cell of a feature map lies all
+follow from access maps alone.
 """
 
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Same:
-    """The wanted positions along the output axis `out` themselves."""
+class IdentityAccess:
+    """Each position along the output axis `out` reads the same position of the operand."""
 
     out: int
 
 
 @dataclass(frozen=True)
-class Taps:
-    """Some positions for each position along the output axis `out`.
+class WindowAccess:
+    """Each position along the output axis `out` reads the taps of a window.
 
     Attributes
     ----------
     positions
-        (outputs, taps), outside ones (padding) included.
+        (outputs, taps) positions along the operand's axis; those in the padding lie outside of it.
     weights
-        (outputs, taps) of an interpolation: a tap of weight 0 is not read. None: all are.
+        (outputs, taps) weights of an interpolation; a tap of weight 0 is not read. None: all are read.
     grows
         Whether the window grows with the map, as in pooling to a fixed number of bins.
     """
@@ -44,12 +44,12 @@ class Taps:
     grows: bool = False
 
     def inside(self, size: int) -> Mask:
-        """Tell which taps, (outputs, taps), read something of an operand so long."""
+        """Return (outputs, taps) True where a tap reads something of an axis of `size` positions."""
         found: Mask = (self.positions >= 0) & (self.positions < size)
         return found if self.weights is None else found & (self.weights != 0)
 
     def read(self, wanted: Index, size: int) -> Index:
-        """Positions that the wanted outputs read; one if they read nothing but padding."""
+        """Return the positions that the wanted outputs read; one if they read nothing but padding."""
         taps = self.positions[wanted]
         found = np.unique(taps[self.inside(size)[wanted]])
         if len(found) or not size:
@@ -57,7 +57,7 @@ class Taps:
         return np.array([min(max(int(taps.min()), 0), size - 1)])
 
     def matrix(self, wanted: Index, size: int) -> FloatArray:
-        """(wanted, size) weights by which the wanted outputs read the positions of an operand so long."""
+        """Return the (wanted, size) weights by which the wanted outputs read an axis of `size` positions."""
         inside = self.inside(size)[wanted]
         matrix = np.zeros((len(wanted), size))
         rows, taps = np.nonzero(inside)
@@ -67,22 +67,22 @@ class Taps:
 
     @property
     def centers(self) -> FloatArray:
-        """(outputs,) where each output lies among the inputs: the mean of its taps, padding included."""
+        """(outputs,) center of each window among the inputs: the mean of its taps, padding included."""
         weights = np.ones(self.positions.shape) if self.weights is None else self.weights
         centers: FloatArray = (self.positions * weights).sum(1) / weights.sum(1)
         return centers
 
 
 @dataclass(frozen=True)
-class Everything:
-    """All positions, whatever is wanted.
+class FullAccess:
+    """All positions are read, whatever is wanted.
 
     Attributes
     ----------
     out
-        The output axis that comes out whole then, if there is one.
+        The output axis that comes out whole as a result, if there is one.
     own
-        Whether each position of `out` has one of its own among them, as in a norm or a softmax.
+        Whether each position of `out` has a counterpart on the operand's axis, as in a norm or a softmax.
     """
 
     out: int | None = None
@@ -90,65 +90,77 @@ class Everything:
 
 
 @dataclass(frozen=True)
-class Only:
-    """One position, whatever is wanted: of a selection, or of an axis that is broadcast."""
+class FixedAccess:
+    """One position is read, whatever is wanted: that of a selection, or of an axis that is broadcast."""
 
     position: int
 
 
-AxisReading = Same | Taps | Everything | Only
+AxisAccess = IdentityAccess | WindowAccess | FullAccess | FixedAccess
 
 
 @dataclass(frozen=True)
-class ByAxis:
-    """A reading in which the axes don't depend on each other: one `AxisReading` for each operand axis."""
+class AccessByAxis:
+    """An access map whose axes don't depend on each other.
 
-    axes: tuple[AxisReading, ...]
+    Attributes
+    ----------
+    axes
+        The access along each axis of the operand.
+    shape
+        The operand's shape.
+    """
+
+    axes: tuple[AxisAccess, ...]
     shape: tuple[int, ...]
 
     def region(self, wanted: Region) -> Region:
-        """Region of the operand that the wanted region of the output needs."""
+        """Return the region of the operand that the wanted region of the output needs."""
         found = []
         for axis, size in zip(self.axes, self.shape, strict=True):
             match axis:
-                case Same(out):
+                case IdentityAccess(out):
                     found.append(wanted[out])
-                case Taps(out):
+                case WindowAccess(out):
                     found.append(axis.read(wanted[out], size))
-                case Everything():
+                case FullAccess():
                     found.append(np.arange(size))
-                case Only(position):
+                case FixedAccess(position):
                     found.append(np.array([position]))
         return tuple(found)
 
     def widen(self, wanted: Region, shape: tuple[int, ...]) -> Region:
-        """Region of the output (of that shape) that comes out when this is read for `wanted`."""
-        whole_axes = {axis.out for axis in self.axes if isinstance(axis, Everything)}
+        """Return the region of the output, of that shape, that comes out when `wanted` is computed."""
+        whole_axes = {axis.out for axis in self.axes if isinstance(axis, FullAccess)}
         return tuple(np.arange(shape[i]) if i in whole_axes else index for i, index in enumerate(wanted))
 
     def spread(self, mask: Mask) -> Mask:
-        """Mask of the operand that a mask of the output needs."""
-        source = {axis.out: i for i, axis in enumerate(self.axes) if isinstance(axis, (Same, Taps))}
+        """Return the mask of the operand that a mask of the output needs."""
+        source = {
+            axis.out: i
+            for i, axis in enumerate(self.axes)
+            if isinstance(axis, (IdentityAccess, WindowAccess))
+        }
         for out in range(mask.ndim):
             if out not in source:
                 mask = np.any(mask, axis=out, keepdims=True)
                 continue
             axis, size = self.axes[source[out]], self.shape[source[out]]
-            if isinstance(axis, Taps):
+            if isinstance(axis, WindowAccess):
                 mask = _spread_taps(mask, out, axis, size)
         kept = sorted(source, key=lambda out: source[out])
         dropped = [out for out in range(mask.ndim) if out not in source]
         mask = mask.transpose(*kept, *dropped).reshape([mask.shape[out] for out in kept])
         mask = np.expand_dims(mask, [i for i in range(len(self.axes)) if i not in source.values()])
         for i, axis in enumerate(self.axes):
-            if isinstance(axis, Only) and self.shape[i] > 1:
+            if isinstance(axis, FixedAccess) and self.shape[i] > 1:
                 chosen = np.zeros(self.shape[i], bool)
                 chosen[axis.position] = True
                 mask = mask & chosen.reshape([-1 if j == i else 1 for j in range(len(self.axes))])
         return mask
 
 
-def _spread_taps(mask: Mask, out: int, axis: Taps, size: int) -> Mask:
+def _spread_taps(mask: Mask, out: int, axis: WindowAccess, size: int) -> Mask:
     lines = np.moveaxis(mask, out, -1)
     if lines.shape[-1] == 1:
         lines = np.broadcast_to(lines, (*lines.shape[:-1], len(axis.positions)))
@@ -159,21 +171,28 @@ def _spread_taps(mask: Mask, out: int, axis: Taps, size: int) -> Mask:
 
 
 @dataclass(frozen=True)
-class Reshaped:
-    """The reading of a view: the same elements in the same order under another shape."""
+class ReshapeAccess:
+    """The access map of a view: the same elements in the same order, in another shape.
+
+    Attributes
+    ----------
+    shape, out
+        Shapes of the operand and of the output.
+    """
 
     shape: tuple[int, ...]
     out: tuple[int, ...]
 
     def region(self, wanted: Region) -> Region:
-        """Region of the operand: the smallest pair of products that hold the same elements."""
+        """Return the region of the operand: the smallest product of index sets that has the same elements."""
         return self._close(wanted)[0]
 
     def widen(self, wanted: Region, shape: tuple[int, ...]) -> Region:
-        """Region of the output that comes out when this is read for `wanted`."""
+        """Return the region of the output that comes out when `wanted` is computed."""
         return self._close(wanted)[1]
 
     def _close(self, wanted: Region) -> tuple[Region, Region]:
+        """Return the smallest regions of operand and output that hold each other's elements."""
         inputs: list[Index] = []
         outputs: list[Index] = []
         for ins, outs in _groups(self.shape, self.out):
@@ -194,13 +213,13 @@ class Reshaped:
         return tuple(inputs), tuple(outputs)
 
     def spread(self, mask: Mask) -> Mask:
-        """Mask of the operand that a mask of the output needs."""
+        """Return the mask of the operand that a mask of the output needs."""
         found: Mask = reshape_uniform(mask, self.out, self.shape)
         return found
 
 
 def reshape_uniform(values: npt.NDArray[Any], shape: tuple[int, ...], out: tuple[int, ...]) -> Any:
-    """Reshape an array that broadcasts to `shape` to one that broadcasts to `out`, as short as can be."""
+    """Reshape an array that broadcasts to `shape` to the smallest that broadcasts to `out`."""
     held: list[int] = []
     result: list[int] = []
     for ins, outs in _groups(shape, out):
@@ -211,7 +230,7 @@ def reshape_uniform(values: npt.NDArray[Any], shape: tuple[int, ...], out: tuple
 
 
 def _groups(shape: tuple[int, ...], out: tuple[int, ...]) -> list[tuple[range, range]]:
-    """Shortest runs of axes of one shape and of the other that hold the same number of elements."""
+    """Return the shortest runs of axes of one shape and of the other with the same number of elements."""
     groups, i, o = [], 0, 0
     while i < len(shape) or o < len(out):
         first, second = i, o
@@ -239,4 +258,4 @@ def _product_hull(flat: Index, shape: list[int]) -> Region:
     return tuple(np.unique(index) for index in np.unravel_index(flat, shape)) if shape else ()
 
 
-Reading = ByAxis | Reshaped
+AccessMap = AccessByAxis | ReshapeAccess

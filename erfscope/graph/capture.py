@@ -24,7 +24,7 @@ class Captured:
         torch.fx graph of ATen calls; every call's `meta["val"]` tells its shape. No node changes a tensor
         in place.
     constants
-        Tensor of each node that holds a parameter, buffer or literal tensor.
+        Of each node that stands for a parameter, buffer or literal tensor, the tensor.
     image, output
         The nodes of the input batch and of the result.
     """
@@ -41,7 +41,7 @@ class Captured:
 
 
 def capture(module: nn.Module, image: torch.Tensor) -> Captured:
-    """Capture what `module` computes of `image`, as tensors of its shape, dtype and device.
+    """Capture what `module` computes from an image of this shape, dtype and device.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def capture(module: nn.Module, image: torch.Tensor) -> Captured:
 
 
 def _erase_unneeded(graph: Graph, output: Node) -> None:
-    """Erase also the checks that torch's own search for dead code leaves: they return nothing."""
+    """Erase also the checks that torch's own dead-code elimination leaves: they return nothing."""
     needed = {output}
     for node in reversed(graph.nodes):
         if node in needed:
@@ -92,12 +92,12 @@ def _erase_unneeded(graph: Graph, output: Node) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch's own warnings, and the tracebacks that it logs, from the user: a failure still raises."""
+    """Silence torch's warnings and the tracebacks that it logs; a failure still raises."""
     logger = logging.getLogger("torch")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        # It prints a graph that it could not finish.
+        # torch prints a graph that it could not finish.
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield

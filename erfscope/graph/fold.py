@@ -1,4 +1,4 @@
-"""Folds batch norms: into the convolution before them where there is one, else to a scale and a shift."""
+"""Folds batch norms into the convolution before them where there is one, else into a scale and a shift."""
 
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,13 +18,13 @@ _TRANSPOSED = torch.ops.aten.conv_transpose2d.input
 
 
 def channel_affine(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """(N, C, …) · scale (C,) + shift (C,), by channel."""
+    """Return x (N, C, …) · scale (C,) + shift (C,), channel by channel."""
     shape = (1, -1) + (1,) * (x.ndim - 2)
     return x * scale.view(shape) + shift.view(shape)
 
 
 def fold_batch_norms(captured: Captured) -> int:
-    """Fold every batch norm of the graph, in place, by data flow; returns how many went into convolutions.
+    """Fold every batch norm of the graph, in place; return how many went into convolutions.
 
     The products are formed in float64 and rounded once.
     """
@@ -98,7 +98,7 @@ def _folded_convolution(captured: Captured, source: Node, scale: torch.Tensor, s
     x, weight_node, bias_node, *rest = (*source.args, None) if len(source.args) == 2 else source.args
     weight = captured.constants[cast("Node", weight_node)]
     by_output = (-1, 1, 1, 1) if source.target is _CONVOLUTION else (1, -1, 1, 1)
-    # In the layout in which it is computed with, lest there be two copies.
+    # In the layout that the kernels want, so that there are no two copies.
     folded = (weight.double() * scale.view(by_output)).to(weight.dtype, memory_format=torch.channels_last)
     if bias_node is not None:
         shift = shift + captured.constants[cast("Node", bias_node)].double() * scale
@@ -113,6 +113,6 @@ def _add_constant(captured: Captured, owner: Node, name: str, value: torch.Tenso
     first = next(iter(captured.graph.nodes))
     with captured.graph.inserting_before(first):
         node = captured.graph.placeholder(f"{owner.name}_folded_{name}")
-    node.meta["val"] = value.to("meta")  # its shape; the value itself must not live as long as the graph
+    node.meta["val"] = value.to("meta")  # its shape alone: the value must not live as long as the graph
     captured.constants[node] = value
     return node

@@ -1,7 +1,7 @@
-"""Makes an exported graph functional: no node changes a tensor in place, and dropout is gone.
+"""Makes an exported graph functional: no node changes a tensor in place, and there is no dropout.
 
 Torch can do that itself (`run_decompositions`), in seconds; the few in-place calls that networks really
-make are replaced here in milliseconds, where it is safe to see.
+make are replaced here in milliseconds, where that is plainly safe.
 """
 
 import operator
@@ -59,7 +59,7 @@ def make_functional(graph: Graph) -> bool:
 
 
 def simplify(graph: Graph) -> None:
-    """Give each node one tensor that comes of the values of its operands, in place.
+    """Rewrite the graph in place so that each node returns one tensor, computed from operands' values.
 
     Every part of a split tensor becomes a slice or a selection of its own; an operand that only lends its
     shape is replaced by the shape.
@@ -68,12 +68,12 @@ def simplify(graph: Graph) -> None:
         if node.op != "call_function":
             continue
         if node.target in _PARTS:
-            _name_parts(graph, node)
+            _replace_parts(graph, node)
         elif node.target is aten.expand_as.default:
             node.target, node.args = aten.expand.default, (node.args[0], list(node.meta["val"].shape))
 
 
-def _name_parts(graph: Graph, node: Node) -> None:
+def _replace_parts(graph: Graph, node: Node) -> None:
     source, parts = cast("Node", node.args[0]), node.meta["val"]
     position = 1 if node.target is aten.unbind.int else 2
     axis = cast("int", node.args[position] if len(node.args) > position else node.kwargs.get("dim", 0))

@@ -12,20 +12,22 @@ from erfscope.graph.steps.basic import Step
 
 
 @dataclass(frozen=True)
-class Instruction:
+class ProgramStep:
     """One step of a program.
 
     Attributes
     ----------
+    step
+        Computes its result, and the gradients of its operands.
     operands
-        The values that it reads, and what of each.
+        The values that it reads, and the part of each.
     returns
-        Where in the gradient of each operand its own part belongs: the same place but for the image, if
-        only the sum over its channels is wanted.
+        Where in the gradient of each operand its part is added: at the part that is read, but for the
+        image, if only the sum over its channels is wanted.
     last_read
-        Values that nobody reads afterwards.
+        Values that no later step reads.
     ruled
-        Whether a rule said what is needed; else it runs on everything.
+        Whether a rule tells what is needed; else the step computes everything.
     """
 
     node: Node
@@ -38,17 +40,23 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Program:
-    """Computes a region of a graph's output from the image, and its gradient.
+    """Computes a region of a graph's output from the image, and the region's gradient.
 
     Attributes
     ----------
+    steps
+        In the order of the forward pass.
     image_region, output_region
-        What is read of the image, and what comes out.
+        The region that is read of the image, and the one that is computed.
+    image_selection, image_return
+        Where the program reads the image, and where it adds the image's gradient.
+    output_selection
+        The part of the last step's result that is the output region.
     """
 
     image: Node
     output: Node
-    instructions: tuple[Instruction, ...]
+    steps: tuple[ProgramStep, ...]
     image_region: Region
     output_region: Region
     image_selection: Selection
@@ -57,34 +65,34 @@ class Program:
 
     @property
     def without_rule(self) -> dict[str, int]:
-        """Operators that run on everything for want of a rule, with their number."""
-        return dict(Counter(str(i.node.target) for i in self.instructions if not i.ruled))
+        """Operators without a rule, which compute everything, with the number of their calls."""
+        return dict(Counter(str(i.node.target) for i in self.steps if not i.ruled))
 
     @torch.no_grad()
     def gradient(
         self, image: torch.Tensor, scalar: Callable[[torch.Tensor], torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Gradient of a scalar function of the output region.
+        """Compute a scalar function of the output region, and its gradient with respect to the image.
 
         Parameters
         ----------
         image
-            (N, 3, H, W) whole.
+            (N, 3, H, W), all of it.
         scalar
             From the output region to (N,) scalars; differentiable.
 
         Returns
         -------
         scalars, gradient
-            (N,) and (N, 3, H, W), or (N, 1, H, W) of a program for the channels' sum; None if the output
-            doesn't depend on the image differentiably.
+            (N,) and (N, 3, H, W), or (N, 1, H, W) in a program for the sum over the channels. The gradient is
+            None if the output doesn't depend on the image differentiably.
         """
         values = {self.image: self.image_selection.cut(image)}
-        for instruction in self.instructions:
-            operands = [selection.cut(values[source]) for source, selection in instruction.operands]
-            values[instruction.node] = instruction.step.forward(*operands)
+        for program_step in self.steps:
+            operands = [selection.cut(values[source]) for source, selection in program_step.operands]
+            values[program_step.node] = program_step.step.forward(*operands)
             del operands
-            for node in instruction.last_read:
+            for node in program_step.last_read:
                 del values[node]
         output = self.output_selection.cut(values[self.output]).detach().requires_grad_()
         with torch.enable_grad():
@@ -92,25 +100,25 @@ class Program:
             (seed,) = torch.autograd.grad(scalars.sum(), output)
         gradients = _Gradients()
         gradients.add(self.output, self.output_selection, seed, _FOREIGN)
-        for instruction in reversed(self.instructions):
-            gradient, share = gradients.pop(instruction.node)
+        for program_step in reversed(self.steps):
+            gradient, share = gradients.pop(program_step.node)
             if gradient is None:
                 continue
-            if gradients.add_in_place(instruction, gradient):
+            if gradients.add_in_place(program_step, gradient):
                 continue
             owned = share.holders == 0
-            found = instruction.step.backward(gradient, owned=owned)
-            passed = instruction.step.passes_gradient
+            found = program_step.step.backward(gradient, owned=owned)
+            passed = program_step.step.passes_gradient
             if not passed:
-                share = _Share() if instruction.step.owns(owned=owned) else _FOREIGN
-            share.holders += passed  # while it is handed out, nobody writes to it
+                share = _Share() if program_step.step.owns(owned=owned) else _FOREIGN
+            share.holders += passed  # so that nothing writes to it before all operands have it
             for (source, _), selection, part in zip(
-                instruction.operands, instruction.returns, found, strict=True
+                program_step.operands, program_step.returns, found, strict=True
             ):
                 if part is not None:
                     gradients.add(source, selection, part, share)
             share.holders -= passed
-            del gradient, found, part  # or each would live on beside the next
+            del gradient, found, part  # else they would still be held while the next ones are made
         gradient, _ = gradients.pop(self.image)
         if gradient is None:
             return scalars.detach(), None
@@ -121,16 +129,16 @@ class Program:
 
 @dataclass
 class _Share:
-    """How many gradients still lie in one piece of memory; who holds the last may write to it."""
+    """Number of gradients that share one memory; it may be written to when there is just one."""
 
     holders: int = 0
 
 
-_FOREIGN = _Share(2**62)  # memory of which it isn't known who else holds it
+_FOREIGN = _Share(2**62)  # memory that something unknown may share
 
 
 class _Gradients:
-    """Sums of gradients by value; memory that two of them share is never written to."""
+    """Gradient sums of all values; memory that two of them share is never written to."""
 
     def __init__(self) -> None:
         self.totals: dict[Node, tuple[torch.Tensor, _Share]] = {}
@@ -159,12 +167,12 @@ class _Gradients:
         share.holders += 1
         self.totals[node] = total, share
 
-    def add_in_place(self, instruction: Instruction, gradient: torch.Tensor) -> bool:
-        """Let a step add its operand's gradient to what is there already, if that may be written to."""
-        if len(instruction.operands) != 1 or not instruction.returns[0].is_all:
+    def add_in_place(self, program_step: ProgramStep, gradient: torch.Tensor) -> bool:
+        """Let a step add its operand's gradient to the sum so far, if that may be written to."""
+        if len(program_step.operands) != 1 or not program_step.returns[0].is_all:
             return False
-        total, share = self.totals.get(instruction.operands[0][0], (None, _FOREIGN))
-        return total is not None and share.holders == 1 and instruction.step.add_backward(gradient, total)
+        total, share = self.totals.get(program_step.operands[0][0], (None, _FOREIGN))
+        return total is not None and share.holders == 1 and program_step.step.add_backward(gradient, total)
 
     def pop(self, node: Node) -> tuple[torch.Tensor | None, _Share]:
         total, share = self.totals.pop(node, (None, _Share(1)))

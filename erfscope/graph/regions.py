@@ -1,7 +1,6 @@
-"""Regions: which positions of a tensor are wanted, as one set of indices an axis.
+"""Regions of tensors: the product of one set of indices for each axis.
 
-An index set is a sorted int64 array without repeats; a region is a tuple of them, one an axis, and means
-their product.
+An index set is a sorted int64 array without repeats; a region is a tuple of them.
 """
 
 from collections.abc import Sequence
@@ -44,10 +43,14 @@ def hull(index: Index) -> Index:
 
 @dataclass(frozen=True)
 class Selection:
-    """How to cut one region out of a tensor that holds another, and how to add a gradient back to it.
+    """How to cut one region out of a tensor that holds a larger one, and how to add a gradient back.
 
-    `parts` has an entry for each axis that differs: (axis, start, length) for a range, else
-    (axis, positions).
+    Attributes
+    ----------
+    held
+        Shape of the tensor.
+    ranges, gathers
+        The axes that are cut: (axis, start, length) to a range, (axis, positions) to other positions.
     """
 
     held: tuple[int, ...]
@@ -60,7 +63,7 @@ class Selection:
         return not self.ranges and not self.gathers
 
     def cut(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the part of `tensor`; a view where ranges suffice."""
+        """Return the wanted part of `tensor`; a view where ranges suffice."""
         for axis, start, length in self.ranges:
             tensor = tensor.narrow(axis, start, length)
         for axis, positions in self.gathers:

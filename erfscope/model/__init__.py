@@ -1,1 +1,1 @@
-"""What any `nn.Module` needs: a frozen evaluation, and its logits found."""
+"""What is done with any `nn.Module`: freeze it, find its logits, run it up to a layer."""

@@ -1,4 +1,4 @@
-"""Lends a model to the engine and gives it back exactly as it was, also after an error."""
+"""Freezes a model for evaluation and gives it back exactly as it was, also after an error."""
 
 import copy
 import sys
@@ -16,36 +16,48 @@ _FUNCTIONS = (FunctionType, staticmethod, classmethod, _lru_cache_wrapper)
 
 
 @contextmanager
-def frozen_eval(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Iterator[nn.Module]:
-    """Within the block `model` is in eval mode, frozen, and on `device` in `dtype`.
+def frozen_eval(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Hold `model` in eval mode, frozen, and on `device` in `dtype` within the block.
 
-    Modes, `requires_grad`, the very storage of every parameter and buffer, and what a network caches in
-    its attributes (in another precision, or fake, while borrowed) come back afterwards; what its methods
-    and the functions beside its classes cache by `functools.lru_cache` is forgotten. Frozen parameters
-    save autograd from keeping the activations that only weight gradients need.
+    Modes, `requires_grad`, the very storage of every parameter and buffer, and what the network caches come
+    back afterwards. Frozen parameters save autograd from keeping the activations that only weight gradients
+    need.
+    """
+    tensors = [*model.parameters(), *model.buffers()]
+    before = [(tensor, tensor.data, tensor.requires_grad) for tensor in tensors]
+    with restored_caches(model):
+        try:
+            model.eval()
+            for tensor in tensors:
+                tensor.requires_grad_(False)
+                tensor.data = tensor.data.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+            yield
+        finally:
+            for tensor, data, requires_grad in before:
+                tensor.data = data
+                tensor.requires_grad_(requires_grad)
+
+
+@contextmanager
+def restored_caches(model: nn.Module) -> Iterator[None]:
+    """Forget afterwards what the network cached within the block, as fake tensors or in another precision.
+
+    All attributes of its modules come back as they were; what its methods and the functions beside its
+    classes cache by `functools.lru_cache` is forgotten.
     """
     attributes = [(module, _remember(module)) for module in model.modules()]
     caches = _function_caches(model)
-    tensors = [*model.parameters(), *model.buffers()]
-    kept = [(tensor, tensor.data, tensor.requires_grad) for tensor in tensors]
     try:
-        model.eval()
-        for tensor in tensors:
-            tensor.requires_grad_(False)
-            tensor.data = tensor.data.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
-        yield model
+        yield
     finally:
         for cache in caches:
             cache.cache_clear()
         for module, remembered in attributes:
             _restore(module, remembered)
-        for tensor, data, requires_grad in kept:
-            tensor.data = data
-            tensor.requires_grad_(requires_grad)
 
 
 def _remember(module: nn.Module) -> dict[str, tuple[Any, Any]]:
-    """Each attribute and, of a container, its content: hook handles point at the container itself."""
+    """Return each attribute, with a copy of a container's content: hook handles refer to the container."""
     return {
         name: (value, copy.copy(value) if isinstance(value, _CONTAINERS) else None)
         for name, value in vars(module).items()
@@ -64,7 +76,7 @@ def _restore(module: nn.Module, remembered: dict[str, tuple[Any, Any]]) -> None:
 
 
 def _function_caches(model: nn.Module) -> "list[_lru_cache_wrapper[Any]]":
-    """Find the caches of all methods, and of the functions in the modules that define the classes."""
+    """Find the caches of all methods, and of the functions in the Python modules that define the classes."""
     classes = {cls for module in model.modules() for cls in type(module).__mro__ if cls is not nn.Module}
     homes = {home for cls in classes if (home := sys.modules.get(cls.__module__)) is not None}
     members = [member for scope in (*classes, *homes) for member in vars(scope).values()]

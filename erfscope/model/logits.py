@@ -7,16 +7,16 @@ import torch
 
 from erfscope.errors import ComputeError
 
-# What networks call their logits, the surest first.
+# Names that networks give their logits, the surest first.
 _LOGITS = ("out", "logits", "main", "pred", "preds", "prediction", "semantic", "seg", "output", "x")
 
 
 def logits_of(output: Any, size: tuple[int, int]) -> torch.Tensor:
     """Find the main logits (N, K, h, w) in what a network returns for images of `size`, (H, W).
 
-    A tensor is taken as it is; of a mapping or an object what is called `out`, `logits` or the like, else
-    its only map; of a sequence the first map, where networks with side outputs have their main one. Channels
-    that stand last are moved.
+    A tensor is taken as it is. Of a mapping or an object, the entry called `out`, `logits` or the like is
+    taken, else its only map; of a sequence, the first map: networks with side outputs return their main one
+    first. Channels in the last axis are moved to the second.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def logits_of(output: Any, size: tuple[int, int]) -> torch.Tensor:
 def channels_first(map_: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Return a map of images of `size`, (H, W), as (N, C, h, w).
 
-    Where its middle axes and not its last ones have the image's proportions, it is (N, h, w, C).
+    It is taken for (N, h, w, C) where its middle axes, and not its last ones, have the image's proportions.
     """
     _, first, middle, last = map_.shape
     if not _proportional((middle, last), size) and _proportional((first, middle), size):
@@ -58,7 +58,7 @@ def _main(output: Any) -> Any:
 
 
 def _proportional(shape: tuple[int, int], size: tuple[int, int]) -> bool:
-    """Say whether a map of that height and width may be one of the image, at some stride."""
+    """Return whether a map of that height and width may be one of the image, at some stride."""
     height, width = (length / side for length, side in zip(shape, size, strict=True))
     # A side is rounded to a whole number of cells, and padding may add another.
     slack = min(2 / min(shape), 0.25)

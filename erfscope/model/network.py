@@ -1,4 +1,4 @@
-"""What every loaded network is, from whatever library."""
+"""What every loaded network is, from whatever library, and the name of any network."""
 
 from torch import nn
 
@@ -10,3 +10,9 @@ class Network(nn.Module):
 
     #: What the network is and where its weights come from; set by `checkpoints.load_model`.
     info: ModelInfo
+
+
+def name_of(model: nn.Module) -> str:
+    """Return the name under which a network was loaded, else that of its class."""
+    info = getattr(model, "info", None)
+    return info.name if isinstance(info, ModelInfo) else type(model).__name__

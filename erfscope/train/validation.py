@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from erfscope.datasets import ImageDataset
-from erfscope.engine.accumulation import Progress
+from erfscope.engine.accumulation import ProgressCallback
 from erfscope.records.scores import Evaluation, Scores
 from erfscope.scores.evaluate import evaluate
 from erfscope.train.distributed import World
@@ -61,7 +61,7 @@ class Validation:
 
 
 def score(
-    network: nn.Module, images: ImageDataset, recipe: Recipe, *, device: str, progress: Progress
+    network: nn.Module, images: ImageDataset, recipe: Recipe, *, device: str, progress: ProgressCallback
 ) -> Evaluation:
     """Score a network as its recipe says."""
     plan, slides = recipe.validation, recipe.validation.mode == "slide"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.datasets import PluggedDataset, open_dataset
-from erfscope.engine.accumulation import Progress
+from erfscope.engine.accumulation import ProgressCallback
 from erfscope.records.scores import Evaluation
 from erfscope.scores.evaluate import evaluate, require_classes
 from erfscope.scores.flags import weight_flags
@@ -23,7 +23,7 @@ def evaluate_files(
     figure: Path | None,
     overwrite: bool,
     warn: Callable[[str], None],
-    progress: Callable[[str, int], AbstractContextManager[Progress]],
+    progress: Callable[[str, int], AbstractContextManager[ProgressCallback]],
     **options: Any,
 ) -> Evaluation:
     """Do what `erfscope evaluate` says: check the files to write, open everything, score, write.

@@ -6,9 +6,11 @@ from typing import Any
 import torch
 
 from erfscope.checkpoints.load import load_model
-from erfscope.engine.probe import probe
+from erfscope.engine.facts import find_facts
 from erfscope.errors import ComputeError
+from erfscope.model.frozen_eval import frozen_eval
 from erfscope.model.network import Network
+from erfscope.model.unit_map import UnitMap
 from erfscope.records.flags import Flag, flag_fields
 from erfscope.workflows.predict_fov import predict_fov
 
@@ -72,8 +74,11 @@ def _size(network: Network) -> tuple[int, int]:
 
 def _count_classes(network: Network) -> int | None:
     """Count the logits of a network whose file doesn't tell."""
-    with suppress(ComputeError):  # it returns none
-        return probe(network, _size(network), None, resize=False, device=torch.device("cpu")).shape[0]
+    logits = UnitMap(network, None, resize=False)
+    image = torch.zeros(1, 3, *_size(network))
+    # It may return none.
+    with suppress(ComputeError), frozen_eval(logits, image.device, image.dtype):
+        return find_facts(logits, image).shape[0]
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from erfscope.checkpoints.load import load_model
 from erfscope.datasets import open_dataset
-from erfscope.engine.accumulation import Progress
+from erfscope.engine.accumulation import ProgressCallback
 from erfscope.store.write import write_map
 from erfscope.system.atomic_files import prepare_target
 from erfscope.workflows.compute.runner import compute_erf
@@ -21,7 +21,7 @@ def demo(
     size: int,
     overwrite: bool,
     warn: Callable[[str], None],
-    progress: Callable[[str, int], AbstractContextManager[Progress]],
+    progress: Callable[[str, int], AbstractContextManager[ProgressCallback]],
 ) -> dict[str, Any]:
     """Compute, draw and measure the star of an untrained DeepLabV3 on synthetic leaves, into folder `out`.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from erfscope.datasets import ImageDataset, PluggedDataset, open_dataset
 from erfscope.datasets.layout_catalog import LAYOUTS
-from erfscope.engine.accumulation import Progress
+from erfscope.engine.accumulation import ProgressCallback
 from erfscope.engine.image_source import open_source
 from erfscope.errors import MapError
 from erfscope.records.erf_map import ErfMap
@@ -34,7 +34,7 @@ _SAME_OPTIONS = (
     "formula", "target", "unit", "resize", "precision", "batch_size", "replicates", "seed",
 )  # fmt: skip
 
-OpenProgress = Callable[[str, int], AbstractContextManager[Progress]]
+OpenProgress = Callable[[str, int], AbstractContextManager[ProgressCallback]]
 
 
 def measure_over_weights(file: Path, count: int, progress: OpenProgress) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The field of view that a captured network predicts: places, receptive field, atrous head, lattice."""
+"""The field of view that a network's graph predicts: places, receptive field, atrous head, lattice."""

@@ -1,11 +1,11 @@
-"""From a captured network to the field of view that it predicts for one unit."""
+"""Predicts the field of view of one unit from a captured network."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from erfscope.graph.access import Mask
-from erfscope.graph.flow import Flow
+from erfscope.graph.access_graph import AccessGraph
 from erfscope.graph.fov.atrous import AtrousHead, find_atrous_head
 from erfscope.graph.fov.lattice import Lattice, find_lattice, locate_unit
 from erfscope.graph.fov.places import place_cells
@@ -16,36 +16,38 @@ from erfscope.records.unit import Unit
 from erfscope.theory import END_TO_END_MARGIN_PX, fit_rates
 
 
-def predict(flow: Flow, unit: Unit, model: str, *, receptive_fields: bool) -> FovPrediction:
-    """Predict where the unit lies, at which positions it reads, and what it sees.
+def predict_fov_of_unit(
+    graph: AccessGraph, unit: Unit, model: str, *, receptive_fields: bool
+) -> FovPrediction:
+    """Predict the unit's center in the image, the positions that it reads, and its receptive field.
 
     Parameters
     ----------
     flow
         The network up to the map in which the unit lies.
     model
-        Its name, for the record.
+        The network's name, for the record.
     receptive_fields
         Whether to find the receptive fields too, which takes a second or two.
     """
-    places = place_cells(flow)
-    *_, height, width = flow.image.meta["val"].shape
+    places = place_cells(graph)
+    *_, height, width = graph.image.meta["val"].shape
     at = (unit.y, unit.x)
-    center = locate_unit(flow, places, at)
+    center = locate_unit(graph, places, at)
     prediction = FovPrediction(
         model=model,
         size=(height, width),
         unit=unit,
         pattern="none",
-        output_stride=places[flow.output].deepest if center else None,
+        output_stride=places[graph.output].deepest if center else None,
         projected_center=center,
     )
-    head = find_atrous_head(flow, places)
+    head = find_atrous_head(graph, places)
     if head is not None and center is not None and head.source in places:
-        own = place_cells(flow, coarsest=False)[head.source]
-        prediction = _with_lattice(prediction, head, find_lattice(flow, head, own, center))
+        own = place_cells(graph, coarsest=False)[head.source]
+        prediction = _with_lattice(prediction, head, find_lattice(graph, head, own, center))
     if receptive_fields:
-        seen, local = receptive_field(flow, at), local_receptive_field(flow, at, places)
+        seen, local = receptive_field(graph, at), local_receptive_field(graph, at, places)
         prediction = replace(
             prediction,
             theoretical_rf_px=_extent(seen),
@@ -80,7 +82,7 @@ def _with_lattice(prediction: FovPrediction, head: AtrousHead, lattice: Lattice)
 
 
 def _extent(mask: Mask) -> tuple[int, int] | None:
-    """Rows and columns from the first to the last True one; None if there is none."""
+    """Return the height and width that the True pixels span; None if there are none."""
     if not mask.any():
         return None
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))

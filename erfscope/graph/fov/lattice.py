@@ -1,4 +1,4 @@
-"""What a network's graph predicts of a unit's field of view: its center, its lattice, its receptive field."""
+"""The center of a unit's field of view, and the lattice of positions that it reads."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from torch.fx import Node
 
 from erfscope.graph.access import Mask
-from erfscope.graph.flow import Flow
+from erfscope.graph.access_graph import AccessGraph
 from erfscope.graph.fov.atrous import AtrousConvolution, AtrousHead
 from erfscope.graph.fov.places import Places
 from erfscope.graph.regions import Index
@@ -22,18 +22,18 @@ class Lattice:
     Attributes
     ----------
     offsets
-        (P, 2) int64 (dy, dx) in cells from the unit's own: one for each combination of atrous taps, each
-        once. What other operators do around each position (interpolation between two cells, a 3×3
-        convolution) is left out: it blurs, symmetrically.
+        (P, 2) int64 (dy, dx) in cells from the unit's own cell: one for each combination of atrous taps,
+        without repeats. What other operators read around each position (interpolation between two cells, a
+        3×3 convolution) is left out: it blurs, symmetrically.
     inside
-        (P,) bool: which of them lie on the map.
+        (P,) bool: whether each lies on the map.
     center
         (y, x) of the unit in cells of the map, with fractions where it lies between two.
     stride
-        Of the map, px.
+        Stride of the map, px.
     fractions, map_fractions
-        For each atrous convolution the share of its taps that fall inside the map: of those that the
-        unit reads, and on average over all positions of the map.
+        For each atrous convolution the share of its taps that lie inside the map: of the taps that the unit
+        reads, and on average over all positions of the map.
     """
 
     offsets: Index
@@ -44,9 +44,11 @@ class Lattice:
     map_fractions: tuple[float, ...]
 
 
-def locate_unit(flow: Flow, places: dict[Node, Places], unit: tuple[int, int]) -> tuple[float, float] | None:
-    """Return the unit's projected center, (y, x) in px of the image; None if all of its ways are global."""
-    found = places.get(flow.output)
+def locate_unit(
+    graph: AccessGraph, places: dict[Node, Places], unit: tuple[int, int]
+) -> tuple[float, float] | None:
+    """Return the unit's projected center, (y, x) in px of the image; None if every path to it is global."""
+    found = places.get(graph.output)
     return None if found is None else (_at_unit(found.y, unit), _at_unit(found.x, unit))
 
 
@@ -56,10 +58,17 @@ def _at_unit(array: FloatArray, unit: tuple[int, int]) -> float:
     return round(float(array[0, 0, y, x]), DECIMALS)
 
 
-def find_lattice(flow: Flow, head: AtrousHead, where: Places, projected: tuple[float, float]) -> Lattice:
-    """Combine the taps of the head's atrous convolutions on every way from the unit to the map they read.
+def find_lattice(
+    graph: AccessGraph, head: AtrousHead, where: Places, projected: tuple[float, float]
+) -> Lattice:
+    """Combine the taps of the head's atrous convolutions on every path from the unit to the map they read.
 
-    `where` are the places of that map's cells.
+    Parameters
+    ----------
+    where
+        Places of that map's cells.
+    projected
+        The unit's projected center, (y, x) in px of the image.
     """
     convolutions = {convolution.node: convolution for convolution in head.convolutions}
     *_, height, width = head.source.meta["val"].shape
@@ -68,9 +77,9 @@ def find_lattice(flow: Flow, head: AtrousHead, where: Places, projected: tuple[f
         round((projected[0] - float(where.y.min())) / stride, DECIMALS),
         round((projected[1] - float(where.x.min())) / stride, DECIMALS),
     )
-    offsets = {flow.output: np.zeros((1, 2), np.int64)}
+    offsets = {graph.output: np.zeros((1, 2), np.int64)}
     fractions = {}
-    for node, reads in reversed(flow.reads.items()):
+    for node, reads in reversed(graph.reads.items()):
         if node is head.source or node not in offsets:
             continue
         mine = offsets.pop(node)
@@ -94,13 +103,13 @@ def find_lattice(flow: Flow, head: AtrousHead, where: Places, projected: tuple[f
 
 
 def _inside(offsets: Index, center: tuple[float, float], size: tuple[int, int]) -> Mask:
-    """Tell which positions are nearest to a cell of the map; one between two cells reads both."""
+    """Return whether each position reads a cell of the map; one between two cells reads both."""
     at = np.asarray(center) + offsets
     found: Mask = np.all((at > -1) & (at < np.asarray(size)), axis=1)
     return found
 
 
 def _map_fraction(convolution: AtrousConvolution, size: tuple[int, int]) -> float:
-    """Share of the taps inside the map, over all positions of the map: DeepLabV3's count of valid weights."""
+    """Return the share of taps inside the map, over all its positions: DeepLabV3's count of valid weights."""
     shares = np.clip(1 - abs(convolution.taps) / np.asarray(size), 0, None)
     return float(shares.prod(1).mean())

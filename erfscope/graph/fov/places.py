@@ -5,8 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from torch.fx import Node
 
-from erfscope.graph.access import ByAxis, Everything, Reading, Same, Taps, reshape_uniform
-from erfscope.graph.flow import Flow
+from erfscope.graph.access import (
+    AccessByAxis,
+    AccessMap,
+    AxisAccess,
+    FullAccess,
+    IdentityAccess,
+    WindowAccess,
+    reshape_uniform,
+)
+from erfscope.graph.access_graph import AccessGraph
 from erfscope.records.arrays import FloatArray
 
 
@@ -17,9 +25,9 @@ class Places:
     Attributes
     ----------
     y, x
-        Arrays that broadcast to the tensor's shape; an axis of length 1 doesn't matter to the place.
+        Arrays that broadcast to the tensor's shape; the place doesn't change along an axis of length 1.
     deepest
-        The largest stride, in px, of the maps on the way from the image.
+        The largest stride, in px, of the maps on the path from the image.
     """
 
     y: FloatArray
@@ -39,22 +47,25 @@ class Places:
         return max((float(np.median(step)) for step in steps if len(step)), default=0.0)
 
 
-def place_cells(flow: Flow, *, coarsest: bool = True) -> dict[Node, Places]:
-    """Find the places of every tensor that has some: pooled over the whole map, a tensor has none.
+def place_cells(graph: AccessGraph, *, coarsest: bool = True) -> dict[Node, Places]:
+    """Find the places of every tensor that has some; a tensor that is pooled over the whole map has none.
 
-    Where several operands meet, the one counts that came over the map of the largest stride, which spreads
-    the unit's field most; or, if not `coarsest`, of the smallest, to whose cells the others are resized.
+    Parameters
+    ----------
+    coarsest
+        Where several operands meet, take the places from the one over the map of the largest stride, which
+        spreads the unit's field most; else of the smallest, to which the others are resized.
     """
     choose = max if coarsest else min
-    *_, height, width = flow.image.meta["val"].shape
+    *_, height, width = graph.image.meta["val"].shape
     y = np.arange(float(height)).reshape(1, 1, -1, 1)
-    places = {flow.image: Places(y, np.arange(float(width)).reshape(1, 1, 1, -1), 1.0)}
-    for node, reads in flow.reads.items():
+    places = {graph.image: Places(y, np.arange(float(width)).reshape(1, 1, 1, -1), 1.0)}
+    for node, reads in graph.reads.items():
         rank = len(node.meta["val"].shape)
         carried = [
-            _carry(read.reading, places[read.operand], rank)
+            _carry(read.access, places[read.operand], rank)
             for read in reads
-            if read.reading is not None and read.operand in places
+            if read.access is not None and read.operand in places
         ]
         found = [candidate for candidate in carried if candidate is not None]
         if found:
@@ -62,27 +73,27 @@ def place_cells(flow: Flow, *, coarsest: bool = True) -> dict[Node, Places]:
     return places
 
 
-def _carry(reading: Reading, places: Places, rank: int) -> Places | None:
-    if not isinstance(reading, ByAxis):
-        y, x = (reshape_uniform(array, reading.shape, reading.out) for array in (places.y, places.x))
+def _carry(access: AccessMap, places: Places, rank: int) -> Places | None:
+    if not isinstance(access, AccessByAxis):
+        y, x = (reshape_uniform(array, access.shape, access.out) for array in (places.y, places.x))
         return Places(y, x, places.deepest)
-    y, x = (_carry_array(reading, array, rank) for array in (places.y, places.x))
+    y, x = (_carry_array(access, array, rank) for array in (places.y, places.x))
     if y is None or x is None:
         return None
     moved = Places(y, x, places.deepest)
     return Places(y, x, max(places.deepest, moved.stride))
 
 
-def _carry_array(reading: ByAxis, array: FloatArray, rank: int) -> FloatArray | None:
-    """Places along the output's axes; None if an axis that matters is read as a whole or at one point."""
+def _carry_array(access: AccessByAxis, array: FloatArray, rank: int) -> FloatArray | None:
+    """Return the places along the output's axes; None if an axis of places is read whole or at one point."""
     lengths, outs = [1] * rank, []
-    for axis, along in enumerate(reading.axes):
+    for axis, along in enumerate(access.axes):
         if array.shape[axis] == 1:
             continue
         out = own_axis(along)
         if out is None:
             return None
-        if isinstance(along, Taps):
+        if isinstance(along, WindowAccess):
             array = _at(array, axis, along.centers)
         lengths[out] = array.shape[axis]
         outs.append(out)
@@ -92,15 +103,15 @@ def _carry_array(reading: ByAxis, array: FloatArray, rank: int) -> FloatArray | 
     return varying.reshape(lengths)
 
 
-def own_axis(along: Same | Taps | Everything | object) -> int | None:
-    """Return the output axis whose positions lie along this operand axis, None if none does."""
-    if isinstance(along, Same) or (isinstance(along, Taps) and not along.grows):
+def own_axis(along: AxisAccess) -> int | None:
+    """Return the output axis that has the places of this operand axis, None if none has."""
+    if isinstance(along, IdentityAccess) or (isinstance(along, WindowAccess) and not along.grows):
         return along.out
-    return along.out if isinstance(along, Everything) and along.own else None
+    return along.out if isinstance(along, FullAccess) and along.own else None
 
 
 def _at(array: FloatArray, axis: int, centers: FloatArray) -> FloatArray:
-    """Interpolate an array along an axis, and beyond its ends as it goes on there."""
+    """Interpolate an array linearly along an axis, and extrapolate beyond its ends."""
     low = np.clip(np.floor(centers).astype(np.int64), 0, array.shape[axis] - 2)
     share = (centers - low).reshape([-1 if i == axis else 1 for i in range(array.ndim)])
     first, second = array.take(low, axis), array.take(low + 1, axis)

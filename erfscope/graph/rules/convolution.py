@@ -6,39 +6,48 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from erfscope.graph.access import ByAxis, Everything, Same, Taps
+from erfscope.graph.access import AccessByAxis, FullAccess, IdentityAccess, WindowAccess
 from erfscope.graph.regions import Index, Region, hull, is_range
-from erfscope.graph.rules.op_plan import Operation, Piece, Readings, Rule, pair
+from erfscope.graph.rules.op_plan import AccessMaps, Operation, OpPlan, Rule, pair
 from erfscope.graph.steps.basic import Autograd, Convolution, Step
 from erfscope.graph.steps.gathered import GatheredConvolution, GatheredProduct
 
-# Output positions an axis up to which the taps are gathered and multiplied: a convolution that small costs
-# more in laying out its weights than in computing, and a dilated one reads far more than its taps.
+# Up to so many output positions an axis the taps are gathered and multiplied: a convolution that small spends
+# more on laying out its weights than on computing, and a dilated one reads far more than its taps.
 FEW = 8
 
 
-def window(out: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int) -> Taps:
-    """Taps of a sliding window along the output axis `out`."""
+def window(out: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int) -> WindowAccess:
+    """Return the access of a sliding window along the output axis `out`."""
     starts = np.arange(outputs)[:, None] * stride - padding
-    return Taps(out, starts + dilation * np.arange(kernel))
+    return WindowAccess(out, starts + dilation * np.arange(kernel))
 
 
 @dataclass(frozen=True)
 class Window:
-    """How one set of output positions along one axis is to be computed with a sliding window.
+    """How a set of output positions along one axis is computed with a sliding window.
 
-    `crop`: cut out the range of inputs and slide over it. Otherwise gather the taps of every output and
-    lay them side by side: for outputs that are few or lie apart.
+    Attributes
+    ----------
+    inputs
+        The positions that are read.
+    crop
+        Cut out the range of inputs and slide over it. Otherwise gather the taps of every output and lay them
+        side by side: for outputs that are few or lie apart.
+    before, after
+        Padding of the crop.
+    taps
+        (outputs, kernel) input positions, those in the padding included.
     """
 
     inputs: Index
     crop: bool
     before: int
     after: int
-    taps: Index  # (outputs, kernel) input positions, outside ones included
+    taps: Index
 
     @staticmethod
-    def plan(axis: Taps, wanted: Index, size: int) -> "Window":
+    def plan(axis: WindowAccess, wanted: Index, size: int) -> "Window":
         """Plan the cheaper way."""
         taps = axis.positions[wanted]
         first, last = int(taps.min()), int(taps.max())
@@ -50,7 +59,7 @@ class Window:
         return Window(inputs if crop else inside, crop, before, after, taps)
 
     def gathered(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Positions of the taps in the tensor of inputs, and 0 or 1 for outside and inside."""
+        """Return where among `inputs` each tap lies, and whether it lies there at all."""
         flat = self.taps.ravel()
         at = np.searchsorted(self.inputs, flat)
         at = np.minimum(at, len(self.inputs) - 1)
@@ -58,7 +67,7 @@ class Window:
         return torch.from_numpy(at).to(device), torch.from_numpy(valid).to(device)
 
 
-def conv2d(operation: Operation) -> Readings | None:
+def conv2d(operation: Operation) -> AccessMaps | None:
     """aten.conv2d(x, weight, bias, stride, padding, dilation, groups); padding may be "same" or "valid"."""
     if len(operation.operands) != 1:
         return None
@@ -67,8 +76,8 @@ def conv2d(operation: Operation) -> Readings | None:
     windows = [
         window(2 + i, operation.shape[2 + i], kernel[i], stride[i], padding[i], dilation[i]) for i in range(2)
     ]
-    reading = ByAxis((Same(0), Everything(1), *windows), operation.shapes[0])
-    return reading, *(None,) * (len(operation.tensors) - 1)
+    access = AccessByAxis((IdentityAccess(0), FullAccess(1), *windows), operation.shapes[0])
+    return access, *(None,) * (len(operation.tensors) - 1)
 
 
 def _geometry(operation: Operation) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]:
@@ -81,17 +90,17 @@ def _geometry(operation: Operation) -> tuple[tuple[int, int], tuple[int, int], t
     return stride, ((0, 0) if padding == "valid" else pair(padding)), dilation, groups
 
 
-def _plan_conv2d(operation: Operation, readings: Readings, wanted: Region) -> Piece:
-    reading, *_ = readings
-    assert isinstance(reading, ByAxis)
+def _plan_conv2d(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
+    access, *_ = access_maps
+    assert isinstance(access, AccessByAxis)
     _, weight, bias, *_ = operation.arguments(None, None, None)
     stride, _, dilation, groups = _geometry(operation)
     windows = [
-        Window.plan(axis, wanted[2 + i], reading.shape[2 + i])
-        for i, axis in enumerate(reading.axes[2:])
-        if isinstance(axis, Taps)
+        Window.plan(axis, wanted[2 + i], access.shape[2 + i])
+        for i, axis in enumerate(access.axes[2:])
+        if isinstance(axis, WindowAccess)
     ]
-    inputs = (wanted[0], np.arange(reading.shape[1]), *(w.inputs for w in windows))
+    inputs = (wanted[0], np.arange(access.shape[1]), *(w.inputs for w in windows))
     result = (wanted[0], np.arange(weight.shape[0]), wanted[2], wanted[3])
 
     def step() -> Step:
@@ -106,10 +115,10 @@ def _plan_conv2d(operation: Operation, readings: Readings, wanted: Region) -> Pi
             return GatheredProduct(weight, bias, *gathers.values())
         return GatheredConvolution(convolution, gathers) if gathers else convolution
 
-    return Piece((inputs,), result, step)
+    return OpPlan((inputs,), result, step)
 
 
-def conv_transpose2d(operation: Operation) -> Readings | None:
+def conv_transpose2d(operation: Operation) -> AccessMaps | None:
     """aten.conv_transpose2d(x, weight, bias, stride, padding, output_padding, groups, dilation)."""
     if len(operation.operands) != 1:
         return None
@@ -118,9 +127,9 @@ def conv_transpose2d(operation: Operation) -> Readings | None:
     windows = []
     for i in range(2):
         full = np.arange(operation.shape[2 + i])[:, None] + padding[i] - dilation[i] * np.arange(kernel[i])
-        windows.append(Taps(2 + i, full // stride[i], (full % stride[i] == 0).astype(np.float64)))
-    reading = ByAxis((Same(0), Everything(1), *windows), operation.shapes[0])
-    return reading, *(None,) * (len(operation.tensors) - 1)
+        windows.append(WindowAccess(2 + i, full // stride[i], (full % stride[i] == 0).astype(np.float64)))
+    access = AccessByAxis((IdentityAccess(0), FullAccess(1), *windows), operation.shapes[0])
+    return access, *(None,) * (len(operation.tensors) - 1)
 
 
 def _transposed_geometry(
@@ -132,18 +141,18 @@ def _transposed_geometry(
     return pair(stride), pair(padding), pair(dilation), groups
 
 
-def _plan_conv_transpose2d(operation: Operation, readings: Readings, wanted: Region) -> Piece:
-    """Transpose a crop of the input without padding, then pick the wanted positions."""
-    reading, *_ = readings
-    assert isinstance(reading, ByAxis)
+def _plan_conv_transpose2d(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
+    """Apply it to a crop of the input without padding, then pick the wanted positions."""
+    access, *_ = access_maps
+    assert isinstance(access, AccessByAxis)
     _, weight, bias, *_ = operation.arguments(None, None, None)
     stride, padding, dilation, groups = _transposed_geometry(operation)
-    region = reading.region(wanted)
+    region = access.region(wanted)
     ranges, at, extra = [], [], []
     for i in range(2):
         full = wanted[2 + i] + padding[i]  # counted from the first tap of the first input
         low = min(int(region[2 + i][0]), int(full.min()) // stride[i])
-        high = max(int(region[2 + i][-1]), min(int(full.max()) // stride[i], reading.shape[2 + i] - 1))
+        high = max(int(region[2 + i][-1]), min(int(full.max()) // stride[i], access.shape[2 + i] - 1))
         ranges.append(np.arange(low, high + 1))
         at.append(full - low * stride[i])
         # Beyond the last tap there may be positions that hold the bias alone.
@@ -159,11 +168,11 @@ def _plan_conv_transpose2d(operation: Operation, readings: Readings, wanted: Reg
 
         return Autograd(function)
 
-    inputs = (wanted[0], np.arange(reading.shape[1]), *ranges)
-    return Piece((inputs,), (wanted[0], np.arange(operation.shape[1]), *wanted[2:]), step)
+    inputs = (wanted[0], np.arange(access.shape[1]), *ranges)
+    return OpPlan((inputs,), (wanted[0], np.arange(operation.shape[1]), *wanted[2:]), step)
 
 
-def max_pool2d(operation: Operation) -> Readings | None:
+def max_pool2d(operation: Operation) -> AccessMaps | None:
     """aten.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode)."""
     kernel, stride, padding, dilation = _pooling(operation)
     rank = len(operation.shape)
@@ -171,7 +180,7 @@ def max_pool2d(operation: Operation) -> Readings | None:
         window(rank - 2 + i, operation.shape[rank - 2 + i], kernel[i], stride[i], padding[i], dilation[i])
         for i in range(2)
     ]
-    return (ByAxis((*(Same(i) for i in range(rank - 2)), *windows), operation.shapes[0]),)
+    return (AccessByAxis((*(IdentityAccess(i) for i in range(rank - 2)), *windows), operation.shapes[0]),)
 
 
 def _pooling(operation: Operation) -> tuple[tuple[int, int], ...]:
@@ -180,15 +189,15 @@ def _pooling(operation: Operation) -> tuple[tuple[int, int], ...]:
     return kernel, (pair(stride) if stride else kernel), padding, dilation
 
 
-def _plan_max_pool2d(operation: Operation, readings: Readings, wanted: Region) -> Piece:
-    (reading,) = readings
-    assert isinstance(reading, ByAxis)
+def _plan_max_pool2d(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
+    (access,) = access_maps
+    assert isinstance(access, AccessByAxis)
     kernel, stride, padding, dilation = _pooling(operation)
     outside = wanted[:-2]
     ranges = (hull(wanted[-2]), hull(wanted[-1]))
     inputs, margins = [], []
-    for axis, positions, size in zip(reading.axes[-2:], ranges, reading.shape[-2:], strict=True):
-        assert isinstance(axis, Taps)
+    for axis, positions, size in zip(access.axes[-2:], ranges, access.shape[-2:], strict=True):
+        assert isinstance(axis, WindowAccess)
         taps = axis.positions[positions]
         low, high = max(int(taps.min()), 0), min(int(taps.max()), size - 1)
         inputs.append(np.arange(low, high + 1))
@@ -201,7 +210,7 @@ def _plan_max_pool2d(operation: Operation, readings: Readings, wanted: Region) -
         padded = F.pad(x, (*margins[1], *margins[0]), value=-torch.inf)
         return F.max_pool2d(padded, kernel, stride, 0, dilation)
 
-    return Piece(((*outside, *inputs),), (*outside, *ranges), lambda: Autograd(pool))
+    return OpPlan(((*outside, *inputs),), (*outside, *ranges), lambda: Autograd(pool))
 
 
 CONV2D = Rule(conv2d, _plan_conv2d)

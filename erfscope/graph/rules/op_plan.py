@@ -1,4 +1,4 @@
-"""An operation of the graph, as rules see it, and what a rule says of it."""
+"""An operation of the graph as rules see it, and the plan that a rule makes for it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from torch.fx import Node
 from torch.fx.node import map_arg
 
-from erfscope.graph.access import Reading
+from erfscope.graph.access import AccessMap
 from erfscope.graph.regions import Region, select, whole
 from erfscope.graph.steps.basic import Autograd, Step
 
@@ -24,9 +24,9 @@ class Operation:
     tensors
         Its tensor arguments in order of appearance; one that is read twice appears twice.
     constants
-        Values of those that don't depend on the image.
+        Values of the arguments that don't depend on the image.
     device
-        Where tensors live.
+        The device of the tensors.
     """
 
     node: Node
@@ -44,7 +44,7 @@ class Operation:
             return tensor
 
         map_arg((node.args, dict(node.kwargs)), note)
-        # Only its own: what a step holds on to lives as long as the program.
+        # Only its own: what a step refers to lives as long as the program.
         own = {tensor: constants[tensor] for tensor in found if tensor in constants}
         return Operation(node, tuple(found), own, device)
 
@@ -64,7 +64,7 @@ class Operation:
         return [tuple(tensor.meta["val"].shape) for tensor in self.tensors]
 
     def arguments(self, *defaults: Any) -> list[Any]:
-        """Positional arguments, constants as tensors, filled up from `defaults` at the end."""
+        """Return the positional arguments, constants as tensors; `defaults` has those left out at the end."""
         given = list(map_arg(self.node.args, lambda node: self.constants.get(node, node)))
         missing = len(defaults) - len(given)
         return given + list(defaults[len(defaults) - missing :]) if missing > 0 else given
@@ -83,7 +83,7 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Piece:
+class OpPlan:
     """How to compute one region of an operation's result.
 
     Attributes
@@ -91,7 +91,7 @@ class Piece:
     inputs
         The region that is read of each operand.
     result
-        The region that comes out; it contains what was wanted.
+        The region that comes out; it contains the wanted one.
     step
         Makes the step that computes it.
     """
@@ -101,17 +101,17 @@ class Piece:
     step: Callable[[], Step]
 
 
-#: One for each tensor argument; None for a constant that is needed whole, whatever is wanted.
-Readings = tuple[Reading | None, ...]
+#: One for each tensor argument; None for a constant that is needed as a whole, whatever is wanted.
+AccessMaps = tuple[AccessMap | None, ...]
 
 
-def call_on_parts(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+def call_on_parts(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
     """Plan to run the operator itself on the parts that are read."""
     result = wanted
-    for reading in readings:
-        if reading is not None:
-            result = reading.widen(result, operation.shape)
-    regions = [reading.region(result) if reading else None for reading in readings]
+    for access in access_maps:
+        if access is not None:
+            result = access.widen(result, operation.shape)
+    regions = [access.region(result) if access else None for access in access_maps]
 
     def step() -> Step:
         parts = {
@@ -128,7 +128,7 @@ def call_on_parts(operation: Operation, readings: Readings, wanted: Region) -> P
 
         return Autograd(function)
 
-    return Piece(operand_regions(operation, regions), result, step)
+    return OpPlan(operand_regions(operation, regions), result, step)
 
 
 def operand_regions(operation: Operation, regions: Sequence[Region | None]) -> tuple[Region, ...]:
@@ -142,18 +142,18 @@ def operand_regions(operation: Operation, regions: Sequence[Region | None]) -> t
 
 @dataclass(frozen=True)
 class Rule:
-    """What is known of an operator.
+    """How one operator accesses its operands, and how a region of its result is computed.
 
     Attributes
     ----------
-    read
-        From an operation to what it reads of its tensor arguments; None where that isn't known.
+    access
+        From an operation to its access maps; None where they aren't known.
     plan
-        From an operation, its readings and a wanted region to the way to compute that.
+        From an operation, its access maps and a wanted region to the plan that computes the region.
     """
 
-    read: Callable[[Operation], Readings | None]
-    plan: Callable[[Operation, Readings, Region], Piece] = call_on_parts
+    access: Callable[[Operation], AccessMaps | None]
+    plan: Callable[[Operation, AccessMaps, Region], OpPlan] = call_on_parts
 
 
 def pair(value: Sequence[int]) -> tuple[int, int]:

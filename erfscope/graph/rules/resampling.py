@@ -1,7 +1,7 @@
 """Rules of separable linear resampling: interpolation and average pooling.
 
-Each axis has the taps of every output position and their weights, made in float64 from the *full* map's
-coordinates; what is computed is a cut of the matrix that they make.
+For each axis, the taps of every output position and their weights are found in float64 from the *full*
+map's coordinates; they make a matrix, of which the wanted part is applied.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from erfscope.graph.access import ByAxis, Same, Taps
+from erfscope.graph.access import AccessByAxis, IdentityAccess, WindowAccess
 from erfscope.graph.regions import Index, Region, shape_of, whole
-from erfscope.graph.rules.op_plan import Operation, Piece, Readings, Rule, pair
+from erfscope.graph.rules.op_plan import AccessMaps, Operation, OpPlan, Rule, pair
 from erfscope.graph.steps.basic import Autograd, Resample, Step
 from erfscope.records.arrays import FloatArray
 
@@ -30,7 +30,7 @@ def bilinear_taps(size: int, out: int, *, align_corners: bool, scale: float | No
         positions = np.maximum((np.arange(out) + 0.5) * step - 0.5, 0.0)
     low = np.minimum(positions.astype(np.int64), size - 1)
     share = np.clip(positions - low, 0.0, 1.0)
-    share[low == size - 1] = 0.0  # beyond the last there is nothing to mix with
+    share[low == size - 1] = 0.0  # there is nothing beyond the last to mix with
     return np.stack([low, low + 1], 1), np.stack([1 - share, share], 1)
 
 
@@ -61,16 +61,16 @@ def adaptive_taps(size: int, out: int) -> WeightedTaps:
 def average_taps(
     size: int, out: int, kernel: int, stride: int, padding: int, *, count_padding: bool, divisor: int | None
 ) -> WeightedTaps:
-    """Average pooling; taps in the padding have their weight, on nothing."""
+    """Average pooling; taps in the padding have a weight and read nothing."""
     positions = np.arange(out)[:, None] * stride - padding + np.arange(kernel)
     valid = positions < size + padding
     counted = valid if count_padding else valid & (positions >= 0) & (positions < size)
     counts = counted.sum(1, keepdims=True)
-    # Height and width share the divisor: it is given here as one axis's.
+    # The divisor is that of both axes together: each gets its square root.
     return positions, valid / (counts if divisor is None else np.sqrt(divisor))
 
 
-def upsample_bilinear2d(operation: Operation) -> Readings | None:
+def upsample_bilinear2d(operation: Operation) -> AccessMaps | None:
     """aten.upsample_bilinear2d.vec(x, output_size, align_corners, scale_factors)."""
     _, _, align_corners, scales = operation.arguments(None, None, False, None)
     return _resampled(operation, [
@@ -79,7 +79,7 @@ def upsample_bilinear2d(operation: Operation) -> Readings | None:
     ])  # fmt: skip
 
 
-def upsample_bicubic2d(operation: Operation) -> Readings | None:
+def upsample_bicubic2d(operation: Operation) -> AccessMaps | None:
     """aten.upsample_bicubic2d.vec(x, output_size, align_corners, scale_factors)."""
     _, _, align_corners, scales = operation.arguments(None, None, False, None)
     return _resampled(operation, [
@@ -88,7 +88,7 @@ def upsample_bicubic2d(operation: Operation) -> Readings | None:
     ])  # fmt: skip
 
 
-def upsample_nearest2d(operation: Operation) -> Readings | None:
+def upsample_nearest2d(operation: Operation) -> AccessMaps | None:
     """aten.upsample_nearest2d.vec(x, output_size, scale_factors)."""
     _, _, scales = operation.arguments(None, None, None)
     return _resampled(operation, [
@@ -97,13 +97,13 @@ def upsample_nearest2d(operation: Operation) -> Readings | None:
     ])  # fmt: skip
 
 
-def adaptive_avg_pool2d(operation: Operation) -> Readings | None:
+def adaptive_avg_pool2d(operation: Operation) -> AccessMaps | None:
     """aten.adaptive_avg_pool2d(x, output_size)."""
     taps = [adaptive_taps(size, out) for size, out in zip(*_sizes(operation), strict=True)]
     return _resampled(operation, taps, grows=True)
 
 
-def avg_pool2d(operation: Operation) -> Readings | None:
+def avg_pool2d(operation: Operation) -> AccessMaps | None:
     """aten.avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)."""
     _, kernel, stride, padding, _, count_padding, divisor = operation.arguments(
         None, None, [], [0, 0], False, True, None
@@ -118,37 +118,37 @@ def avg_pool2d(operation: Operation) -> Readings | None:
     ])  # fmt: skip
 
 
-def _resampled(operation: Operation, taps: Sequence[WeightedTaps], *, grows: bool = False) -> Readings:
+def _resampled(operation: Operation, taps: Sequence[WeightedTaps], *, grows: bool = False) -> AccessMaps:
     shape = operation.shapes[0]
     outer = len(shape) - 2
-    axes = (Taps(outer + i, positions, weights, grows) for i, (positions, weights) in enumerate(taps))
-    return (ByAxis((*(Same(i) for i in range(outer)), *axes), shape),)
+    axes = (WindowAccess(outer + i, positions, weights, grows) for i, (positions, weights) in enumerate(taps))
+    return (AccessByAxis((*(IdentityAccess(i) for i in range(outer)), *axes), shape),)
 
 
 def _sizes(operation: Operation) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return operation.shapes[0][-2:], operation.shape[-2:]
 
 
-def _plan_resample(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+def _plan_resample(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
     """Cut the matrices to the wanted rows, and to the columns that have any weight there."""
-    (reading,) = readings
-    assert isinstance(reading, ByAxis)
+    (access,) = access_maps
+    assert isinstance(access, AccessByAxis)
     if shape_of(wanted) == operation.shape and min(operation.shape[2:]) > MANY:
         # All of it: torch's own kernel beats two products with matrices that are mostly zero.
-        return Piece((whole(reading.shape),), wanted, lambda: Autograd(operation.call))
-    region = reading.region(wanted)
+        return OpPlan((whole(access.shape),), wanted, lambda: Autograd(operation.call))
+    region = access.region(wanted)
     dtype = operation.node.meta["val"].dtype
 
     def step() -> Step:
         cuts = []
         for i in (-2, -1):
-            axis = reading.axes[i]
-            assert isinstance(axis, Taps)
-            matrix = axis.matrix(wanted[i], reading.shape[i])[:, region[i]]
+            axis = access.axes[i]
+            assert isinstance(axis, WindowAccess)
+            matrix = axis.matrix(wanted[i], access.shape[i])[:, region[i]]
             cuts.append(torch.from_numpy(matrix).to(operation.device, dtype))
         return Resample(*cuts)
 
-    return Piece((region,), wanted, step)
+    return OpPlan((region,), wanted, step)
 
 
 UPSAMPLE_BILINEAR2D, UPSAMPLE_BICUBIC2D, UPSAMPLE_NEAREST2D, ADAPTIVE_AVG_POOL2D, AVG_POOL2D = (

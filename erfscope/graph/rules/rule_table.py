@@ -1,4 +1,4 @@
-"""The table itself, and what happens to an operator that isn't in it."""
+"""The table of rules by operator, and what is done for an operator that isn't in it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,7 +9,7 @@ import torch
 from erfscope.graph.fold import channel_affine
 from erfscope.graph.regions import Region, whole
 from erfscope.graph.rules import convolution, mixing, pointwise, resampling, shapes
-from erfscope.graph.rules.op_plan import Operation, Piece, Readings, Rule
+from erfscope.graph.rules.op_plan import AccessMaps, Operation, OpPlan, Rule
 from erfscope.graph.steps.basic import Autograd
 
 aten = torch.ops.aten
@@ -74,23 +74,23 @@ RULES: Mapping[Any, Rule] = MappingProxyType(
 )
 
 
-def find_readings(operation: Operation) -> Readings | None:
-    """Return what the operation reads of each of its tensor arguments; None where no rule tells."""
+def find_access_maps(operation: Operation) -> AccessMaps | None:
+    """Return the access map of each tensor argument; None where no rule tells them."""
     rule = RULES.get(operation.node.target)
-    readings = rule.read(operation) if rule else None
-    if readings is None:
+    access_maps = rule.access(operation) if rule else None
+    if access_maps is None:
         return None
-    unread = (tensor for tensor, reading in zip(operation.tensors, readings, strict=True) if reading is None)
-    return readings if all(tensor in operation.constants for tensor in unread) else None
+    unread = (tensor for tensor, access in zip(operation.tensors, access_maps, strict=True) if access is None)
+    return access_maps if all(tensor in operation.constants for tensor in unread) else None
 
 
-def find_piece(operation: Operation, readings: Readings | None, wanted: Region) -> Piece:
-    """Return how to compute the wanted region; without readings the operator runs on everything."""
-    if readings is not None:
-        return RULES[operation.node.target].plan(operation, readings, wanted)
+def plan_operation(operation: Operation, access_maps: AccessMaps | None, wanted: Region) -> OpPlan:
+    """Plan how to compute the wanted region; without access maps the operator computes everything."""
+    if access_maps is not None:
+        return RULES[operation.node.target].plan(operation, access_maps, wanted)
     inputs = tuple(whole(operand.meta["val"].shape) for operand in operation.operands)
 
     def function(*operands: torch.Tensor) -> torch.Tensor:
         return operation.call(*operation.with_constants(operands))
 
-    return Piece(inputs, whole(operation.shape), lambda: Autograd(function))
+    return OpPlan(inputs, whole(operation.shape), lambda: Autograd(function))

@@ -5,19 +5,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from erfscope.graph.access import AxisReading, ByAxis, Only, Reshaped, Same, Taps
+from erfscope.graph.access import (
+    AccessByAxis,
+    AxisAccess,
+    FixedAccess,
+    IdentityAccess,
+    ReshapeAccess,
+    WindowAccess,
+)
 from erfscope.graph.regions import Index, Region, is_range, shape_of
-from erfscope.graph.rules.op_plan import Operation, Piece, Readings, Rule, call_on_parts, operand_regions
+from erfscope.graph.rules.op_plan import AccessMaps, Operation, OpPlan, Rule, call_on_parts, operand_regions
 from erfscope.graph.rules.pointwise import broadcast_axes
 from erfscope.graph.steps.basic import Autograd, Concatenate, Step
 
 
-def permute(operation: Operation) -> Readings | None:
+def permute(operation: Operation) -> AccessMaps | None:
     """aten.permute(x, axes)."""
     return _reordered(operation, operation.arguments()[1])
 
 
-def transpose(operation: Operation) -> Readings | None:
+def transpose(operation: Operation) -> AccessMaps | None:
     """aten.transpose(x, axis, axis)."""
     order = list(range(len(operation.shape)))
     first, second = operation.arguments()[1:3]
@@ -25,47 +32,47 @@ def transpose(operation: Operation) -> Readings | None:
     return _reordered(operation, order)
 
 
-def swap_last(operation: Operation) -> Readings | None:
+def swap_last(operation: Operation) -> AccessMaps | None:
     """aten.mT(x), aten.t(x): the last two axes."""
     rank = len(operation.shape)
     return _reordered(operation, [*range(rank - 2), rank - 1, rank - 2])
 
 
-def _reordered(operation: Operation, order: Sequence[int]) -> Readings:
-    """Make the reading of a result whose axis i is operand axis `order[i]`."""
+def _reordered(operation: Operation, order: Sequence[int]) -> AccessMaps:
+    """Return the access map of a result whose axis i is operand axis `order[i]`."""
     ((*shape,),) = operation.shapes
     source = [axis % len(shape) for axis in order]
-    axes = tuple(Same(source.index(axis)) for axis in range(len(shape)))
-    return (ByAxis(axes, tuple(shape)),)
+    axes = tuple(IdentityAccess(source.index(axis)) for axis in range(len(shape)))
+    return (AccessByAxis(axes, tuple(shape)),)
 
 
-def reshape(operation: Operation) -> Readings | None:
+def reshape(operation: Operation) -> AccessMaps | None:
     """aten.view, reshape, flatten, squeeze, unsqueeze, …: the same elements in the same order."""
-    return (Reshaped(operation.shapes[0], operation.shape),)
+    return (ReshapeAccess(operation.shapes[0], operation.shape),)
 
 
-def _plan_reshape(operation: Operation, readings: Readings, wanted: Region) -> Piece:
-    (reading,) = readings
-    assert reading is not None
-    result = reading.widen(wanted, operation.shape)
+def _plan_reshape(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
+    (access,) = access_maps
+    assert access is not None
+    result = access.widen(wanted, operation.shape)
     shape = shape_of(result)
-    return Piece((reading.region(wanted),), result, lambda: Autograd(lambda x: x.reshape(shape)))
+    return OpPlan((access.region(wanted),), result, lambda: Autograd(lambda x: x.reshape(shape)))
 
 
-def expand(operation: Operation) -> Readings | None:
-    """aten.expand(x, shape): what has one position is repeated."""
+def expand(operation: Operation) -> AccessMaps | None:
+    """aten.expand(x, shape): axes of one position are repeated."""
     shape = operation.shapes[0]
-    return (ByAxis(broadcast_axes(shape, operation.shape), shape),)
+    return (AccessByAxis(broadcast_axes(shape, operation.shape), shape),)
 
 
-def _plan_expand(operation: Operation, readings: Readings, wanted: Region) -> Piece:
-    (reading,) = readings
-    assert reading is not None
+def _plan_expand(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
+    (access,) = access_maps
+    assert access is not None
     shape = shape_of(wanted)
-    return Piece((reading.region(wanted),), wanted, lambda: Autograd(lambda x: x.expand(shape)))
+    return OpPlan((access.region(wanted),), wanted, lambda: Autograd(lambda x: x.expand(shape)))
 
 
-def slice_(operation: Operation) -> Readings | None:
+def slice_(operation: Operation) -> AccessMaps | None:
     """aten.slice(x, axis, start, end, step)."""
     _, axis, start, _, step = operation.arguments(None, 0, None, None, 1)
     (shape,) = operation.shapes
@@ -74,7 +81,7 @@ def slice_(operation: Operation) -> Readings | None:
     return _moved(operation, {axis: start + step * np.arange(operation.shape[axis])})
 
 
-def roll(operation: Operation) -> Readings | None:
+def roll(operation: Operation) -> AccessMaps | None:
     """aten.roll(x, shifts, axes)."""
     _, shifts, axes = operation.arguments(None, None, [])
     if not axes:
@@ -86,22 +93,22 @@ def roll(operation: Operation) -> Readings | None:
     return _moved(operation, moves)
 
 
-def flip(operation: Operation) -> Readings | None:
+def flip(operation: Operation) -> AccessMaps | None:
     """aten.flip(x, axes)."""
     axes = [axis % len(operation.shape) for axis in operation.arguments()[1]]
     return _moved(operation, {axis: np.arange(operation.shape[axis])[::-1] for axis in axes})
 
 
-def index_select(operation: Operation) -> Readings | None:
+def index_select(operation: Operation) -> AccessMaps | None:
     """aten.index_select(x, axis, index) by constant positions."""
     _, axis, index = operation.arguments()
     if not isinstance(index, torch.Tensor):
         return None
-    readings = _moved(operation, {axis % len(operation.shape): index.cpu().numpy()}, operation.shapes[0])
-    return *readings, None
+    access_maps = _moved(operation, {axis % len(operation.shape): index.cpu().numpy()}, operation.shapes[0])
+    return *access_maps, None
 
 
-def pad(operation: Operation) -> Readings | None:
+def pad(operation: Operation) -> AccessMaps | None:
     """aten.pad(x, margins, …), aten.constant_pad_nd(x, margins, …): margins from the last axis on."""
     margins, mode, _ = _padding(operation)
     if mode not in _PADDINGS:
@@ -124,22 +131,23 @@ _PADDINGS = {
 
 def _moved(
     operation: Operation, moves: Mapping[int, Index], shape: tuple[int, ...] | None = None
-) -> tuple[ByAxis]:
-    """Make the reading of a result that has along some axes other positions of the operand, one each."""
-    axes: list[AxisReading] = [
-        Taps(i, moves[i][:, None]) if i in moves else Same(i) for i in range(len(operation.shape))
+) -> tuple[AccessByAxis]:
+    """Return the access map of a result that reads other positions of the operand along some axes."""
+    axes: list[AxisAccess] = [
+        WindowAccess(i, moves[i][:, None]) if i in moves else IdentityAccess(i)
+        for i in range(len(operation.shape))
     ]
-    return (ByAxis(tuple(axes), shape or operation.shapes[0]),)
+    return (AccessByAxis(tuple(axes), shape or operation.shapes[0]),)
 
 
-def _plan_move(operation: Operation, readings: Readings, wanted: Region) -> Piece:
-    reading, *_ = readings
-    assert isinstance(reading, ByAxis)
-    region = reading.region(wanted)
+def _plan_move(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
+    access, *_ = access_maps
+    assert isinstance(access, AccessByAxis)
+    region = access.region(wanted)
     value = _padding(operation)[2]
     moves = []
-    for i, axis in enumerate(reading.axes):
-        if isinstance(axis, Taps):
+    for i, axis in enumerate(access.axes):
+        if isinstance(axis, WindowAccess):
             taps = axis.positions[wanted[i], 0]
             at = np.minimum(np.searchsorted(region[i], taps), len(region[i]) - 1)
             inside = region[i][at] == taps
@@ -160,11 +168,11 @@ def _plan_move(operation: Operation, readings: Readings, wanted: Region) -> Piec
 
         return Autograd(move)
 
-    return Piece((region,), wanted, step)
+    return OpPlan((region,), wanted, step)
 
 
 def _padding(operation: Operation) -> tuple[Sequence[int], str, float]:
-    """Margins, mode and value of a padding; no margins for the other moves."""
+    """Return margins, mode and value of a padding; no margins for other operators."""
     if operation.node.target is torch.ops.aten.constant_pad_nd.default:
         _, margins, value = operation.arguments(None, None, 0.0)
         return margins, "constant", value
@@ -174,64 +182,64 @@ def _padding(operation: Operation) -> tuple[Sequence[int], str, float]:
     return (), "", 0.0
 
 
-def select(operation: Operation) -> Readings | None:
+def select(operation: Operation) -> AccessMaps | None:
     """aten.select(x, axis, position)."""
     _, axis, position = operation.arguments()
     (shape,) = operation.shapes
     axis %= len(shape)
-    axes = [Same(i if i < axis else i - 1) for i in range(len(shape))]
-    chosen = [Only(position % shape[axis]) if i == axis else same for i, same in enumerate(axes)]
-    return (ByAxis(tuple(chosen), shape),)
+    axes = [IdentityAccess(i if i < axis else i - 1) for i in range(len(shape))]
+    chosen = [FixedAccess(position % shape[axis]) if i == axis else same for i, same in enumerate(axes)]
+    return (AccessByAxis(tuple(chosen), shape),)
 
 
-def _plan_select(operation: Operation, readings: Readings, wanted: Region) -> Piece:
-    (reading,) = readings
-    assert reading is not None
+def _plan_select(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
+    (access,) = access_maps
+    assert access is not None
     axis = operation.arguments()[1] % len(operation.shapes[0])
-    return Piece((reading.region(wanted),), wanted, lambda: Autograd(lambda x: x.select(axis, 0)))
+    return OpPlan((access.region(wanted),), wanted, lambda: Autograd(lambda x: x.select(axis, 0)))
 
 
-def concatenate(operation: Operation) -> Readings | None:
+def concatenate(operation: Operation) -> AccessMaps | None:
     """aten.cat(tensors, axis)."""
     _, axis = operation.arguments(None, 0)
-    rank, first, readings = len(operation.shape), 0, []
+    rank, first, access_maps = len(operation.shape), 0, []
     axis %= rank
     if any(len(shape) != rank for shape in operation.shapes):
         return None  # an empty tensor, which cat still takes
     for shape in operation.shapes:
-        taps = Taps(axis, np.arange(operation.shape[axis])[:, None] - first)
-        axes = tuple(taps if i == axis else Same(i) for i in range(rank))
-        readings.append(ByAxis(axes, shape))
+        taps = WindowAccess(axis, np.arange(operation.shape[axis])[:, None] - first)
+        axes = tuple(taps if i == axis else IdentityAccess(i) for i in range(rank))
+        access_maps.append(AccessByAxis(axes, shape))
         first += shape[axis]
-    return tuple(readings)
+    return tuple(access_maps)
 
 
-def _plan_concatenate(operation: Operation, readings: Readings, wanted: Region) -> Piece:
-    """Join what is wanted of each; of a tensor of which nothing is wanted, one position."""
+def _plan_concatenate(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
+    """Join the wanted part of each tensor; one position where nothing of it is wanted."""
     _, axis = operation.arguments(None, 0)
     axis %= len(operation.shape)
-    regions = [reading.region(wanted) for reading in readings if reading]
+    regions = [access.region(wanted) for access in access_maps if access]
     sizes = [shape[axis] for shape in operation.shapes]
     firsts = np.cumsum([0, *sizes[:-1]])
     joined = [first + region[axis] for first, region in zip(firsts, regions, strict=True)]
     result = (*wanted[:axis], np.concatenate(joined), *wanted[axis + 1 :])
     if len(operation.operands) < len(operation.tensors):
-        return call_on_parts(operation, readings, result)
-    return Piece(operand_regions(operation, regions), result, lambda: Concatenate(axis))
+        return call_on_parts(operation, access_maps, result)
+    return OpPlan(operand_regions(operation, regions), result, lambda: Concatenate(axis))
 
 
-def stack(operation: Operation) -> Readings | None:
+def stack(operation: Operation) -> AccessMaps | None:
     """aten.stack(tensors, axis)."""
     _, axis = operation.arguments(None, 0)
     axis %= len(operation.shape)
-    axes = tuple(Same(i if i < axis else i + 1) for i in range(len(operation.shape) - 1))
-    return tuple(ByAxis(axes, shape) for shape in operation.shapes)
+    axes = tuple(IdentityAccess(i if i < axis else i + 1) for i in range(len(operation.shape) - 1))
+    return tuple(AccessByAxis(axes, shape) for shape in operation.shapes)
 
 
-def _plan_stack(operation: Operation, readings: Readings, wanted: Region) -> Piece:
+def _plan_stack(operation: Operation, access_maps: AccessMaps, wanted: Region) -> OpPlan:
     axis = operation.arguments(None, 0)[1] % len(operation.shape)
     result = (*wanted[:axis], np.arange(operation.shape[axis]), *wanted[axis + 1 :])
-    return call_on_parts(operation, readings, result)
+    return call_on_parts(operation, access_maps, result)
 
 
 PERMUTE, TRANSPOSE = Rule(permute), Rule(transpose)

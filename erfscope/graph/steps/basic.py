@@ -1,7 +1,7 @@
-"""What a program is made of: steps that compute one tensor forward and pass its gradient backward.
+"""The steps of a program: each computes one tensor forward and passes its gradient backward.
 
-The hot ones are written out, since autograd keeps more and copies more than a frozen network needs;
-everything else is run through autograd, one step at a time.
+The frequent ones are written out, since autograd keeps and copies more than a frozen network needs;
+everything else runs through autograd, one step at a time.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,15 +9,21 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import functional as F
 
-#: One an operand; None for an operand that has none, such as indices.
+#: One for each operand; None for an operand that has none, such as indices.
 Gradients = tuple[torch.Tensor | None, ...]
 
 
 class Step:
-    """Base of the steps. Between `forward` and `backward` a step keeps what it needs, no longer.
+    """Base of the steps. A step keeps what it needs between `forward` and `backward`, no longer.
 
-    `may_overwrite` tells that `forward` may write its result over its first operand, `passes_gradient` that
-    `backward` returns the gradient itself for every operand.
+    Attributes
+    ----------
+    may_overwrite
+        Whether `forward` can write its result over its first operand.
+    overwrite
+        Whether it does, which is decided when the program is made.
+    passes_gradient
+        Whether `backward` returns the gradient itself for every operand.
     """
 
     may_overwrite = False
@@ -25,15 +31,18 @@ class Step:
     passes_gradient = False
 
     def owns(self, *, owned: bool) -> bool:
-        """Whether `backward` returns tensors that nobody else holds, if its gradient was `owned` or not."""
+        """Return whether `backward` returns memory that nothing else holds; `owned` is as of `backward`."""
         return False
 
     def forward(self, *operands: torch.Tensor) -> torch.Tensor:
-        """Compute the result. Runs without autograd."""
+        """Compute the result, without autograd."""
         raise NotImplementedError
 
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
-        """Return the operands' gradients; `gradient` may be overwritten if it is `owned`."""
+        """Return the operands' gradients.
+
+        `gradient` is `owned` if nothing else holds its memory; then it may be overwritten.
+        """
         raise NotImplementedError
 
     def add_backward(self, gradient: torch.Tensor, total: torch.Tensor) -> bool:
@@ -55,7 +64,7 @@ class Autograd(Step):
         return self.result.detach()
 
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
-        """Let autograd do it."""
+        """Compute the gradients by autograd."""
         wanted = [operand for operand in self.operands if operand.requires_grad]
         found: Gradients = (None,) * len(self.operands)
         if self.result.requires_grad:
@@ -68,7 +77,7 @@ class Autograd(Step):
 class Convolution(Step):
     """A convolution with frozen weights; its input gradient needs no activation, so none is kept.
 
-    `padding` is (top, bottom, left, right) in px, zeros.
+    `padding` is (top, bottom, left, right) in positions of the operand, filled with zeros.
     """
 
     def __init__(
@@ -100,16 +109,16 @@ class Convolution(Step):
         return self.convolve(x)
 
     def convolve(self, x: torch.Tensor) -> torch.Tensor:
-        """Convolve an operand that is padded already where its sides differ."""
+        """Convolve an operand that is already padded where its sides differ."""
         return torch.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
-        """Convolve back."""
+        """Return the operand's gradient."""
         return (self.input_gradient(gradient),)
 
     def input_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
-        """Convolve back; the padding's share is cut off."""
-        # Its numbers are not read, but its memory format decides the result's; untouched memory is free.
+        """Return the operand's gradient; that of the padding is cut off."""
+        # Its numbers are not read, but its memory format decides the result's. Memory never touched is free.
         shape_only = torch.empty(
             self.shape, dtype=gradient.dtype, device=gradient.device, memory_format=torch.channels_last
         )
@@ -137,7 +146,7 @@ class Convolution(Step):
 class Resample(Step):
     """A linear map along the height and one along the width, by matrices (out, in).
 
-    Works on channels-last memory as it lies, where each of the two is a plain matrix product.
+    In channels-last memory each of the two is a plain matrix product, without a copy.
     """
 
     def __init__(self, down: torch.Tensor, across: torch.Tensor) -> None:
@@ -157,7 +166,7 @@ class Resample(Step):
         return (_resample(gradient, self.down.T, self.across.T),)
 
     def add_backward(self, gradient: torch.Tensor, total: torch.Tensor) -> bool:
-        """Apply the transposed matrices, the second one onto the total."""
+        """Apply the transposed matrices; the second product is added to the total."""
         rows = total.permute(0, 2, 3, 1)
         if not rows.is_contiguous():
             return False
@@ -186,7 +195,7 @@ class Add(Step):
     passes_gradient = True
 
     def forward(self, *operands: torch.Tensor) -> torch.Tensor:
-        """Add, over the first operand where nobody else reads it."""
+        """Add; over the first operand where nothing else reads it."""
         first, second = operands
         return first.add_(second) if self.overwrite else first + second
 
@@ -202,7 +211,7 @@ class Concatenate(Step):
         self.axis = axis
 
     def owns(self, *, owned: bool) -> bool:
-        """Return whether the gradient was owned: its parts are views of it that don't overlap."""
+        """Return whether the gradient is owned: its parts are views of it that don't overlap."""
         return owned
 
     def forward(self, *operands: torch.Tensor) -> torch.Tensor:
@@ -211,5 +220,5 @@ class Concatenate(Step):
         return torch.cat(operands, self.axis)
 
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
-        """Part the gradient."""
+        """Split the gradient."""
         return torch.split(gradient, self.sizes, self.axis)

@@ -1,4 +1,4 @@
-"""Convolutions at few positions, or at positions that lie apart: gather the taps, then multiply."""
+"""Convolutions at few positions, or at positions that lie apart: the taps are gathered, then multiplied."""
 
 from collections.abc import Mapping
 
@@ -6,12 +6,12 @@ import torch
 
 from erfscope.graph.steps.basic import Convolution, Gradients, Step
 
-#: Positions of the taps among the inputs, and 1 or 0 for taps inside and outside of the map.
+#: Positions of the taps among the inputs, and whether each lies inside the map.
 Taps = tuple[torch.Tensor, torch.Tensor]
 
 
 class _Gathered(Step):
-    """Base: gathers along the axes of `taps`, and adds back what lies on one pixel."""
+    """Base: gathers along the axes of `taps`, and sums the gradients of taps that read one position."""
 
     def __init__(self, taps: Mapping[int, Taps]) -> None:
         self.taps = taps
@@ -27,7 +27,7 @@ class _Gathered(Step):
         return x
 
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
-        """Return the taps' gradients, added up where they lie on one pixel."""
+        """Return the taps' gradients, summed where taps read one position."""
         total = torch.empty(
             self.shape, dtype=gradient.dtype, device=gradient.device, memory_format=torch.channels_last
         ).zero_()
@@ -52,14 +52,14 @@ class _Gathered(Step):
 
 
 class GatheredConvolution(_Gathered):
-    """Taps gathered along one axis or both, convolved with as large a stride as the kernel."""
+    """Taps gathered along one axis or both, then convolved with the kernel's size as stride."""
 
     def __init__(self, convolution: Convolution, taps: Mapping[int, Taps]) -> None:
         super().__init__(taps)
         self.convolution = convolution
 
     def forward(self, *operands: torch.Tensor) -> torch.Tensor:
-        """Gather, blank what lies outside, convolve."""
+        """Gather, set taps outside the map to zero, convolve."""
         return self.convolution.forward(self._gather(operands[0]))
 
     def _tap_gradient(self, gradient: torch.Tensor) -> torch.Tensor:

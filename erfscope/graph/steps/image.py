@@ -1,4 +1,4 @@
-"""Steps that read the image, where only the sum of its gradient over the channels is wanted.
+"""Steps that read the image, for programs that want only the gradient's sum over the channels.
 
 Adding one number to all channels of a pixel changes the unit by that sum, so a convolution's gradient needs
 one channel with summed weights instead of three.
@@ -13,14 +13,14 @@ from erfscope.graph.steps.basic import Convolution, Gradients, Step
 
 
 def sum_channels(step: Step, is_image: Sequence[bool]) -> Step:
-    """Return a step that computes the same, and sums the gradients of those operands that are the image."""
+    """Return a step that computes the same, and sums the image's gradient over the channels."""
     if type(step) is Convolution and step.groups == 1:
         return ImageConvolution(step)
     return SummedStep(step, is_image)
 
 
 class ImageConvolution(Step):
-    """A convolution whose input gradient is one matrix product, folded back onto the pixels."""
+    """A convolution whose input gradient is one matrix product, folded onto the pixels."""
 
     def __init__(self, convolution: Convolution) -> None:
         self.convolution = convolution
@@ -50,21 +50,21 @@ class ImageConvolution(Step):
 
 
 class SummedStep(Step):
-    """Any other step."""
+    """Any other step, with the image's gradient summed over the channels."""
 
     def __init__(self, step: Step, is_image: Sequence[bool]) -> None:
         self.step, self.is_image = step, is_image
 
     def owns(self, *, owned: bool) -> bool:
-        """Return False: the gradients of other operands are as the step has them."""
+        """Return False: the gradients of other operands are as the step returns them."""
         return False
 
     def forward(self, *operands: torch.Tensor) -> torch.Tensor:
-        """Do what the step does."""
+        """Run the step."""
         return self.step.forward(*operands)
 
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
-        """Sum what the step returns for the image."""
+        """Sum the gradient that the step returns for the image."""
         parts = self.step.backward(gradient, owned=owned)
         return tuple(
             part.sum(1, keepdim=True) if part is not None and image else part

@@ -1,33 +1,33 @@
-"""The ReLU: what a frozen network must remember of an image is which of them were on, and little else."""
+"""The ReLU: which of its results are positive is most of what a program keeps of an image."""
 
 import torch
 
 from erfscope.graph.steps.basic import Gradients, Step
 
-#: Elements from which one byte each is kept instead of four. It costs some 4 % of the time where most of the
-#: memory is; small maps are not worth it.
+#: From so many elements on, one byte of each is kept instead of four. It costs some 4 % of the time on large
+#: maps, which take most of the memory; on small ones it isn't worth it.
 MANY = 2**23
-_CHUNK = 2**22  # elements that are spread out to numbers at once
+_CHUNK = 2**22  # elements that are converted to numbers at once
 
 
 class Relu(Step):
-    """ReLU; keeps its result, which the next step reads anyway, or of a large one where it is positive."""
+    """ReLU; keeps its result, which the next step reads anyway, or where a large result is positive."""
 
     may_overwrite = True
 
     def owns(self, *, owned: bool) -> bool:
-        """Return True: the gradient is written over if owned, else new."""
+        """Return True: an owned gradient is overwritten, else the result is new."""
         return True
 
     def forward(self, *operands: torch.Tensor) -> torch.Tensor:
-        """Clip at zero, in place where nobody else reads the operand."""
+        """Clip at zero; in place where nothing else reads the operand."""
         (x,) = operands
         result = x.relu_() if self.overwrite else x.relu()
         self.kept = result > 0 if result.numel() >= MANY else result
         return result
 
     def backward(self, gradient: torch.Tensor, *, owned: bool) -> Gradients:
-        """Let through what had a positive result."""
+        """Pass the gradient of positive results."""
         kept = self.kept
         del self.kept
         if not owned:

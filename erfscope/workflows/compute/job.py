@@ -12,7 +12,7 @@ from torch import nn
 
 from erfscope.engine.image_order import ImageOrder
 from erfscope.engine.image_source import ImageSource
-from erfscope.engine.plan import name_of
+from erfscope.model.network import name_of
 from erfscope.records.model_info import ModelInfo, WeightsReport
 from erfscope.records.shard import Shard
 from erfscope.store.write import image_list_sha256

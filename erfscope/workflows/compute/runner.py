@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from erfscope.engine.accumulation import Progress, Sums, accumulate, check_sums
-from erfscope.engine.batch_size import fit_batch
+from erfscope.engine.accumulation import ProgressCallback, Sums, accumulate, check_sums
 from erfscope.engine.deviation import IMAGES as DEVIATION_IMAGES
 from erfscope.engine.deviation import measure_deviation
-from erfscope.engine.engines import Engine, choose_engine
+from erfscope.engine.engine_plan import EnginePlan
+from erfscope.engine.engines import Engine
 from erfscope.engine.image_order import ImageItem
 from erfscope.engine.image_source import Images, open_source
-from erfscope.engine.plan import EnginePlan, make_plan
+from erfscope.engine.plan import plan_engine
 from erfscope.engine.target import parse_target
 from erfscope.records.erf_map import ErfMap
 from erfscope.records.unit import Unit
@@ -54,7 +54,7 @@ def compute_erf(
     engine: str = "auto",
     shard: tuple[int, int] = (0, 1),
     until: float | None = None,
-    progress: Progress = lambda done, skipped: None,
+    progress: ProgressCallback = lambda done, skipped: None,
 ) -> ErfMap:
     """Sum the clipped input gradients of one unit over images: the effective receptive field.
 
@@ -106,7 +106,7 @@ def compute_erf(
 
 def run_job(
     job: ComputeJob,
-    progress: Progress,
+    progress: ProgressCallback,
     snapshots: SnapshotWriter | None = None,
     previous: ErfMap | None = None,
 ) -> ErfMap:
@@ -151,24 +151,27 @@ def run_job(
 
 def _plan(job: ComputeJob, previous: ErfMap | None) -> tuple[EnginePlan, Engine]:
     """Decide how to compute; a resumed run keeps the batch size that "auto" chose."""
-    options, batch_size = job.options, job.options.batch_size
+    batch_size = job.options.batch_size
     if batch_size == "auto" and previous is not None:
-        batch_size = previous.provenance["engine"]["batch_size"]
-    plan = make_plan(
+        batch_size = int(previous.provenance["engine"]["batch_size"])
+    return _plan_at(job, job.options.precision, batch_size)
+
+
+def _plan_at(job: ComputeJob, precision: str, batch_size: int | Literal["auto"]) -> tuple[EnginePlan, Engine]:
+    options = job.options
+    return plan_engine(
         job.model,
         job.source.size,
         formula=options.formula,
         target=parse_target(options.target, job.source.classes),
         unit=options.unit,
         resize=options.resize,
-        precision=options.precision,
+        precision=precision,
         device=options.device,
-        batch_size=1 if batch_size == "auto" else int(batch_size),
+        batch_size=batch_size,
         workers=options.workers if job.source.parallel else 0,
+        engine=options.engine,
     )
-    if batch_size == "auto":
-        plan = replace(plan, batch_size=fit_batch(job.model, plan, options.engine))
-    return choose_engine(job.model, plan, options.engine)
 
 
 def _measure_deviation(
@@ -176,8 +179,8 @@ def _measure_deviation(
 ) -> tuple[Iterator[ImageItem], dict[str, Any] | None]:
     """Measure a reduced precision on the first images, which stay in the run."""
     first = list(islice(items, DEVIATION_IMAGES))
-    deviation = measure_deviation(job.model, plan, engine, job.options.engine, first)
-    return chain(first, items), deviation
+    exact = _plan_at(job, "float32", plan.batch_size)
+    return chain(first, items), measure_deviation((plan, engine), exact, first)
 
 
 class MapBuilder:

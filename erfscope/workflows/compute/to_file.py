@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.datasets import open_dataset
-from erfscope.engine.accumulation import Progress
+from erfscope.engine.accumulation import ProgressCallback
 from erfscope.engine.image_source import open_source
 from erfscope.errors import MapError
 from erfscope.records.erf_map import ErfMap
@@ -30,7 +30,7 @@ class RunMessages:
 
     warn: Callable[[str], None]
     note: Callable[[str], None]
-    progress: Callable[[str, int], AbstractContextManager[Progress]]
+    progress: Callable[[str, int], AbstractContextManager[ProgressCallback]]
 
 
 @dataclass(frozen=True)

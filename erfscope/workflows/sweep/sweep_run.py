@@ -9,7 +9,7 @@ from typing import Any
 
 from erfscope.checkpoints.load import load_model
 from erfscope.datasets import open_dataset
-from erfscope.engine.accumulation import Progress
+from erfscope.engine.accumulation import ProgressCallback
 from erfscope.errors import ComputeError, TrainError
 from erfscope.measure.lattice.cells import reach
 from erfscope.model.network import Network
@@ -43,7 +43,7 @@ class Displays:
 
     warn: Callable[[str], None]
     training: Callable[[str, int], AbstractContextManager[Show]]
-    images: Callable[[str, int], AbstractContextManager[Progress]]
+    images: Callable[[str, int], AbstractContextManager[ProgressCallback]]
 
 
 def is_done(folder: Path) -> bool:

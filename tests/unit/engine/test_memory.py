@@ -7,8 +7,7 @@ import torch
 from small_networks import network, noise_images
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from erfscope.engine.engines import choose_engine
-from erfscope.engine.plan import make_plan
+from erfscope.engine.plan import plan_engine
 from erfscope.engine.target import Target
 from erfscope.graph.steps import relu
 
@@ -41,9 +40,9 @@ def test_half_of_plain_autograd(name, monkeypatch):
     monkeypatch.setattr(relu, "MANY", 2**16)  # this map as a large one
     model = network(name).float().eval()
     size = (257, 257)
-    options = {"formula": "paper", "target": Target("logits"), "unit": None, "resize": True}
-    plan = make_plan(model, size, **options, precision="float32", device="cpu", batch_size=1, workers=0)
-    _, engine = choose_engine(model, plan)
+    wanted = {"formula": "paper", "target": Target("logits"), "unit": None, "resize": True}
+    machine = {"precision": "float32", "device": "cpu", "batch_size": 1, "workers": 0, "engine": "auto"}
+    _, engine = plan_engine(model, size, **wanted, **machine)
     image = noise_images(1, size)[0][None]
     with engine.ready() as gradients, LiveBytes() as pruned:
         gradients(image.clone())

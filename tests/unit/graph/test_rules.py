@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from erfscope.graph.access_graph import build_access_graph
 from erfscope.graph.capture import capture
-from erfscope.graph.flow import trace
 from erfscope.graph.fold import fold_batch_norms
 from erfscope.graph.fov.receptive_field import receptive_field
 from erfscope.graph.prune import prune
@@ -232,7 +232,11 @@ def program_and_truth(module, unit, image, *, channel_sum=False):
     fold_batch_norms(captured)
     region = list(whole(captured.output.meta["val"].shape))
     region[2], region[3] = region[2][y : y + 1], region[3][x : x + 1]
-    return prune(trace(captured), tuple(region), channel_sum=channel_sum), value.detach(), expected
+    return (
+        prune(build_access_graph(captured), tuple(region), channel_sum=channel_sum),
+        value.detach(),
+        expected,
+    )
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -293,13 +297,13 @@ def test_receptive_field(name):
     image = torch.randn(2, 3, *SIZE, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     captured = capture(module, image)
     fold_batch_norms(captured)
-    flow = trace(captured)
+    graph = build_access_graph(captured)
     _, _, height, width = captured.output.meta["val"].shape
     for unit in ((height // 2, width // 2), (0, width - 1)):
         leaf = image.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(module(leaf)[..., unit[0], unit[1]].sum(), leaf)
         support = (gradient != 0).flatten(0, 1).any(0).numpy()
-        seen = receptive_field(flow, unit)
+        seen = receptive_field(graph, unit)
         assert not (support & ~seen).any()
         if not name.startswith((*CLIPPED, "no rule")):
             np.testing.assert_array_equal(seen, support)

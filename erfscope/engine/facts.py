@@ -1,4 +1,4 @@
-"""Learns what a network does with an image of some size, without computing anything."""
+"""The facts of a network that a plan needs, found without computing anything."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,14 +13,14 @@ from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from erfscope.engine.flops import FlopCount
-from erfscope.engine.target import unit_map
 from erfscope.errors import ComputeError, one_line
-from erfscope.model.frozen_eval import frozen_eval
+from erfscope.model.frozen_eval import restored_caches
+from erfscope.model.unit_map import UnitMap
 
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What the probe found.
+    """What a network does with an image of some size.
 
     Attributes
     ----------
@@ -38,35 +38,40 @@ class NetworkFacts:
     hindrance: str | None
 
 
-def probe(
-    model: nn.Module, size: tuple[int, int], layer: str | None, *, resize: bool, device: torch.device
-) -> NetworkFacts:
-    """Run the network on fake tensors, which carry shapes only.
+def find_facts(unit_map: UnitMap, image: torch.Tensor) -> NetworkFacts:
+    """Run a network on fake tensors, which carry shapes only.
 
     A network that can't run on them (its control flow depends on values, say) runs once on zeros, and its
     operations stay uncounted.
+
+    Parameters
+    ----------
+    unit_map
+        The network up to the map in which the unit lies, frozen.
+    image
+        (1, 3, H, W) zeros, in the precision and on the device of the network.
 
     Raises
     ------
     ComputeError
         The network doesn't run on images of that size, or has no such output.
     """
+    torchscript = _torchscript(unit_map)
     try:
-        with frozen_eval(model, device, torch.float32):
-            with _quiet(), FakeTensorMode(allow_non_fake_inputs=True):
-                image = torch.zeros(1, 3, *size, device=device, requires_grad=True)
-                with FlopCount() as count:
-                    with _GradientWatch() as watch:
-                        output = unit_map(model, image, layer, resize=resize)
-                    hindrance = _custom_function(output) or watch.found
-                    output.sum().backward()  # type: ignore[no-untyped-call]
-            return NetworkFacts(_map_shape(output), count.total, _torchscript(model) or hindrance)
+        with restored_caches(unit_map), _quiet(), FakeTensorMode(allow_non_fake_inputs=True):
+            fake = torch.zeros(image.shape, device=image.device, dtype=image.dtype, requires_grad=True)
+            with FlopCount() as count:
+                with _GradientWatch() as watch:
+                    output = unit_map(fake)
+                hindrance = _custom_function(output) or watch.found
+                output.sum().backward()
+        return NetworkFacts(_map_shape(output), count.total, torchscript or hindrance)
     except ComputeError:
         raise
     except Exception:
         # A network may raise anything on fake tensors; whether it runs on real ones decides.
-        shape = _shape_of_real_run(model, size, layer, resize=resize, device=device)
-        return NetworkFacts(shape, None, _torchscript(model) or "the network does not run on fake tensors")
+        shape = _shape_of_real_run(unit_map, image)
+        return NetworkFacts(shape, None, torchscript or "the network does not run on fake tensors")
 
 
 def _torchscript(model: nn.Module) -> str | None:
@@ -75,19 +80,18 @@ def _torchscript(model: nn.Module) -> str | None:
     return None
 
 
-def _shape_of_real_run(
-    model: nn.Module, size: tuple[int, int], layer: str | None, *, resize: bool, device: torch.device
-) -> tuple[int, int, int]:
+def _shape_of_real_run(unit_map: UnitMap, image: torch.Tensor) -> tuple[int, int, int]:
     try:
-        with frozen_eval(model, device, torch.float32), torch.no_grad():
-            return _map_shape(unit_map(model, torch.zeros(1, 3, *size, device=device), layer, resize=resize))
+        with restored_caches(unit_map), torch.no_grad():
+            return _map_shape(unit_map(image))
     except ComputeError:
         raise
     except Exception as error:  # whatever a network raises at a size it does not take
         one_input = isinstance(error, TypeError)
         remedy = "wrap it in a module that takes images alone" if one_input else "try another size"
+        height, width = image.shape[-2:]
         raise ComputeError(
-            f"the network does not run on an image of {size[0]}×{size[1]} px ({one_line(error)}); {remedy}"
+            f"the network does not run on an image of {height}×{width} px ({one_line(error)}); {remedy}"
         ) from error
 
 

@@ -1,49 +1,49 @@
-"""A captured graph together with what each of its operations reads."""
+"""A captured graph together with the access maps of its operations."""
 
 from dataclasses import dataclass
 
 import torch
 from torch.fx import Node
 
-from erfscope.graph.access import Reading
+from erfscope.graph.access import AccessMap
 from erfscope.graph.capture import Captured
-from erfscope.graph.rules.op_plan import Operation, Readings
-from erfscope.graph.rules.rule_table import find_readings
+from erfscope.graph.rules.op_plan import AccessMaps, Operation
+from erfscope.graph.rules.rule_table import find_access_maps
 
-# Operators that read of their operand nothing but its shape and type.
+# Operators that read nothing of their operand but its shape and type.
 aten = torch.ops.aten
-_OF_SHAPE = {
+_READS_SHAPE_ONLY = {
     aten.full_like.default, aten.new_full.default, aten.new_ones.default, aten.new_zeros.default,
     aten.ones_like.default, aten.zeros_like.default,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Read:
-    """One operand of an operation, and what is read of it: None where no rule tells."""
+class OperandAccess:
+    """One operand of an operation and its access map, None where no rule tells it."""
 
     operand: Node
-    reading: Reading | None
+    access: AccessMap | None
 
 
 @dataclass(frozen=True)
-class Flow:
-    """What depends on the image, and how; calls in an order in which they can be run.
+class AccessGraph:
+    """What depends on the image, and how; in an order in which it can be run.
 
     Attributes
     ----------
     operations
         The calls that depend on the image.
-    readings
-        What each reads of its tensor arguments; None where no rule tells.
+    access_maps
+        Of each call, the access maps of all its tensor arguments; None where no rule tells them.
     reads
-        The same, of the arguments alone that depend on the image.
+        Of each call, the arguments that depend on the image, with their access maps.
     """
 
     captured: Captured
     operations: dict[Node, Operation]
-    readings: dict[Node, Readings | None]
-    reads: dict[Node, tuple[Read, ...]]
+    access_maps: dict[Node, AccessMaps | None]
+    reads: dict[Node, tuple[OperandAccess, ...]]
 
     @property
     def image(self) -> Node:
@@ -52,7 +52,7 @@ class Flow:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors live."""
+        """The device of the tensors."""
         device: torch.device = self.image.meta["val"].device
         return device
 
@@ -62,8 +62,8 @@ class Flow:
         return self.captured.output
 
 
-def trace(captured: Captured) -> Flow:
-    """Find what every operation between the image and the output reads.
+def build_access_graph(captured: Captured) -> AccessGraph:
+    """Find the access maps of every operation between the image and the output.
 
     Raises
     ------
@@ -78,14 +78,14 @@ def trace(captured: Captured) -> Flow:
     for node in operations:
         if not isinstance(node.meta["val"], torch.Tensor):
             raise ValueError(f"{node.target} has several results")
-    readings = {node: find_readings(operation) for node, operation in operations.items()}
-    reads = {node: _pick_operands(operations[node], found) for node, found in readings.items()}
-    return Flow(captured, operations, readings, reads)
+    access_maps = {node: find_access_maps(operation) for node, operation in operations.items()}
+    reads = {node: _pick_operands(operations[node], found) for node, found in access_maps.items()}
+    return AccessGraph(captured, operations, access_maps, reads)
 
 
-def _pick_operands(operation: Operation, readings: Readings | None) -> tuple[Read, ...]:
+def _pick_operands(operation: Operation, access_maps: AccessMaps | None) -> tuple[OperandAccess, ...]:
     return tuple(
-        Read(tensor, None if readings is None else readings[i])
+        OperandAccess(tensor, None if access_maps is None else access_maps[i])
         for i, tensor in enumerate(operation.tensors)
         if tensor not in operation.constants
     )
@@ -93,7 +93,7 @@ def _pick_operands(operation: Operation, readings: Readings | None) -> tuple[Rea
 
 @torch.no_grad()
 def _evaluate_constants(captured: Captured) -> dict[Node, torch.Tensor]:
-    """Values of all nodes that don't depend on what is in the image."""
+    """Return the values of all nodes that don't depend on the content of the image."""
     constants = dict(captured.constants)
 
     def value(node: Node) -> torch.Tensor:
@@ -106,7 +106,7 @@ def _evaluate_constants(captured: Captured) -> dict[Node, torch.Tensor]:
         known = captured.image not in node.all_input_nodes and all(
             n in constants for n in node.all_input_nodes
         )
-        if known or node.target in _OF_SHAPE:
+        if known or node.target in _READS_SHAPE_ONLY:
             args, kwargs = torch.fx.node.map_arg((node.args, dict(node.kwargs)), value)
             constants[node] = node.target(*args, **kwargs)  # type: ignore[operator]
     return constants
