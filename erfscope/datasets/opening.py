@@ -87,14 +87,14 @@ def open_dataset(
         it holds no images, lacks some that its list names, or holds fewer than asked for, or a number is out
         of its range.
     """
-    wishes = {
+    given = {
         "root": root, "split": split, "size": size, "fit": fit, "images": images, "seed": seed,
         "mean": tuple(mean), "std": tuple(std), "channel_order": channel_order, "labels": labels,
         "options": options,
     }  # fmt: skip
     brought = plugins.names(plugins.DATASETS) if name not in LAYOUTS else []
     if name in brought:
-        return open_plugged(name, wishes)
+        return open_plugged(name, given)
     layout = LAYOUTS[choose_layout(name, brought)]
     fit = _choose("fit", fit, FITS)
     height_width = layout.size if size is None else choose_size(size)
