@@ -99,14 +99,14 @@ def open_dataset(
     >>> sample.image.shape, sample.label.shape
     (torch.Size([3, 65, 65]), torch.Size([65, 65]))
     """
-    wishes = {
+    given = {
         "root": root, "split": split, "size": size, "fit": fit, "images": images, "seed": seed,
         "mean": tuple(mean), "std": tuple(std), "channel_order": channel_order, "labels": labels,
         "options": options,
     }  # fmt: skip
     brought = plugins.names(plugins.DATASETS) if name not in LAYOUTS else []
     if name in brought:
-        return open_plugged(name, wishes)
+        return open_plugged(name, given)
     layout = LAYOUTS[choose_layout(name, brought)]
     fit = _choose("fit", fit, FITS)
     height_width = layout.size if size is None else choose_size(size)

@@ -1,7 +1,7 @@
 """A dataset that another package brings, by the entry-point group `erfscope.datasets`."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,15 +34,15 @@ class PluggedDataset:
         (H, W) of every sample, px.
     classes
         Class names, if it has an attribute of that name.
-    asked
-        The arguments that it was called with.
+    arguments
+        The arguments that the plug-in was called with.
     """
 
     name: str
     samples: Any = field(repr=False)
     size: tuple[int, int]
     classes: tuple[str, ...]
-    asked: Mapping[str, Any]
+    arguments: Mapping[str, Any]
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -76,23 +76,23 @@ class PluggedDataset:
     @property
     def channel_order(self) -> str:
         """In which the samples have their channels."""
-        return str(self.asked.get("channel_order", "rgb"))
+        return str(self.arguments.get("channel_order", "rgb"))
 
     def describe(self) -> dict[str, Any]:
         """Tell what a map file records, as JSON can hold it."""
-        told = {key: value for key, value in self.asked.items() if key not in ("labels", "root")}
-        root = self.asked.get("root")
+        told = {key: value for key, value in self.arguments.items() if key not in ("labels", "root")}
+        root = self.arguments.get("root")
         own = {"name": self.name, "root": root and str(root), "size": list(self.size), "images": len(self)}
         return {**told, **own}
 
 
-def open_plugged(name: str, wishes: Mapping[str, Any]) -> PluggedDataset:
+def open_plugged(name: str, given: Mapping[str, Any]) -> PluggedDataset:
     """Call a plug-in with those arguments of `open_dataset` that it takes.
 
     Parameters
     ----------
-    wishes
-        The arguments, all of them. A plug-in need not know of those that are at their default.
+    given
+        The arguments. A plug-in need not take those that are at their default.
 
     Raises
     ------
@@ -100,20 +100,12 @@ def open_plugged(name: str, wishes: Mapping[str, Any]) -> PluggedDataset:
         It doesn't take one that is not at its default, fails, or returns no samples.
     """
     function = plugins.load(plugins.DATASETS, name)
-    takes = inspect.signature(function).parameters
-    anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values())
-    for wish, value in wishes.items():
-        if value != _DEFAULTS.get(wish, value) and wish not in takes and not anything:
-            raise DatasetError(
-                f"{name} is a plug-in that takes no {wish}, and {wish} {value} is asked for, by the command "
-                "or by the network's checkpoint; leave it out, or let the plug-in take it"
-            )
-    asked = {wish: value for wish, value in wishes.items() if wish in takes or anything}
-    if asked.get("root", name) is None:
-        asked["root"] = dataset_root(name)
+    arguments = _choose_arguments(name, function, given)
+    if arguments.get("root", name) is None:
+        arguments["root"] = dataset_root(name)
     try:
-        samples = function(**asked)
-        dataset = PluggedDataset(name, samples, (0, 0), tuple(getattr(samples, "classes", ())), asked)
+        samples = function(**arguments)
+        dataset = PluggedDataset(name, samples, (0, 0), tuple(getattr(samples, "classes", ())), arguments)
         first = next((each for each in dataset if not isinstance(each, SkippedImage)), None)
     except ErfscopeError:
         raise
@@ -125,7 +117,20 @@ def open_plugged(name: str, wishes: Mapping[str, Any]) -> PluggedDataset:
             f"{name} is a plug-in that returned no erfscope.datasets.Sample but {type(first).__name__}; "
             "expected an iterable of samples that has a length"
         )
-    return PluggedDataset(name, samples, (image.shape[1], image.shape[2]), dataset.classes, asked)
+    return PluggedDataset(name, samples, (image.shape[1], image.shape[2]), dataset.classes, arguments)
+
+
+def _choose_arguments(name: str, function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that a plug-in's function takes; refuse those that it lacks."""
+    takes = inspect.signature(function).parameters
+    anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values())
+    for argument, value in given.items():
+        if value != _DEFAULTS.get(argument, value) and argument not in takes and not anything:
+            raise DatasetError(
+                f"{name} is a plug-in that takes no {argument}, and {argument} {value} is asked for, by the "
+                "command or by the network's checkpoint; leave it out, or let the plug-in take it"
+            )
+    return {argument: value for argument, value in given.items() if argument in takes or anything}
 
 
 def reopen_plugged(dataset: PluggedDataset, changes: Mapping[str, Any]) -> PluggedDataset:
@@ -136,6 +141,6 @@ def reopen_plugged(dataset: PluggedDataset, changes: Mapping[str, Any]) -> Plugg
     DatasetError, PluginError
         As `open_plugged`.
     """
-    if all(dataset.asked.get(name, _DEFAULTS[name]) == value for name, value in changes.items()):
+    if all(dataset.arguments.get(name, _DEFAULTS[name]) == value for name, value in changes.items()):
         return dataset
-    return open_plugged(dataset.name, {**dataset.asked, **changes})
+    return open_plugged(dataset.name, {**dataset.arguments, **changes})
