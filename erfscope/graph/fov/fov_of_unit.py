@@ -23,7 +23,7 @@ def predict_fov_of_unit(
 
     Parameters
     ----------
-    flow
+    graph
         The network up to the map in which the unit lies.
     model
         The network's name, for the record.
