@@ -11,7 +11,7 @@ from erfscope.records.arrays import FloatArray
 from erfscope.records.gaussian import Asymmetry
 
 
-class _Difference(NamedTuple):
+class _TestedDifference(NamedTuple):
     """A difference in px, its standard error if known, and whether it exceeds chance at 95 %."""
 
     value: float
@@ -56,16 +56,16 @@ def judge_asymmetry(
     )
 
 
-def _difference(values: Sequence[float], shares: FloatArray) -> _Difference:
+def _difference(values: Sequence[float], shares: FloatArray) -> _TestedDifference:
     """From the whole map's value and those without each group."""
     if len(values) == 1:
-        return _Difference(values[0], None, None)
+        return _TestedDifference(values[0], None, None)
     full, left_out = np.array(values[:1]), np.array(values[1:])[:, None]
     stderr = float(delete_a_group_stderr(full, left_out, shares)[0])
-    return _Difference(values[0], stderr, abs(values[0]) > student_factor(len(shares)) * stderr)
+    return _TestedDifference(values[0], stderr, abs(values[0]) > student_factor(len(shares)) * stderr)
 
 
-def _name(difference: _Difference, positive: str, negative: str, neither: str) -> str:
+def _name(difference: _TestedDifference, positive: str, negative: str, neither: str) -> str:
     if difference.significant is None:
         return "unknown"
     if not difference.significant:
@@ -73,22 +73,22 @@ def _name(difference: _Difference, positive: str, negative: str, neither: str) -
     return positive if difference.value > 0 else negative
 
 
-def _shift_in_words(shift: _Difference, effect: float) -> str:
+def _shift_in_words(shift: _TestedDifference, effect: float) -> str:
     where = "below" if shift.value > 0 else "above"
     return f"y0 lies {_px(shift)} {where} the projected center ({_weight(shift)}{abs(effect):.2f} σy)"
 
 
-def _widths_in_words(widths: _Difference, effect: float) -> str:
+def _widths_in_words(widths: _TestedDifference, effect: float) -> str:
     larger, smaller = ("σx", "σy") if widths.value > 0 else ("σy", "σx")
     return f"{larger} exceeds {smaller} by {_px(widths)} ({_weight(widths)}{100 * abs(effect):.0f} %)"
 
 
-def _px(difference: _Difference) -> str:
+def _px(difference: _TestedDifference) -> str:
     stderr = "" if difference.stderr is None else f" ± {difference.stderr:.1f}"
     return f"{abs(difference.value):.1f}{stderr} px"
 
 
-def _weight(difference: _Difference) -> str:
+def _weight(difference: _TestedDifference) -> str:
     """How the difference compares with chance."""
     if difference.stderr is None:
         return "standard error unknown, "
