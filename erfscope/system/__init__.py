@@ -13,4 +13,5 @@ These import torch:
 - `devices`: choose the CPU or a CUDA device
 - `memory`: keep, measure and run out of memory
 - `precision`: what tensors hold and how CUDA multiplies them
+- `process_group`: join the processes that train or compute together
 """

@@ -121,7 +121,7 @@ def test_plot_refuses_what_it_cannot(run, map_file):
     assert "exists already" in run("plot").err
     assert run("plot", "--overwrite").code == 0
     assert "expected one of .png" in run("plot", "--out", "x.jpg").err
-    assert "expected log, linear, power" in run("plot", "--scale", "cubic", "--out", "y.png").err
+    assert "is not one of 'log', 'linear', 'power'" in run("plot", "--scale", "cubic", "--out", "y.png").err
 
 
 def test_import_measure_export(run, here):

@@ -134,7 +134,7 @@ def bad_label(here):
         (("--data", "cityscapes", "--mode", "slide"), "give --crop HxW"),
         (("--data", "cityscapes", "--crop", "5"), "add --mode slide"),
         (("--data", "cityscapes", "--mode", "slide", "--crop", "8", "--stride", "9"), "leave gaps"),
-        (("--data", "cityscapes", "--mode", "tiles"), "expected whole or slide"),
+        (("--data", "cityscapes", "--mode", "tiles"), "'tiles' is not one of 'whole', 'slide'"),
         (("--data", "cityscapes", "--scales", "0"), "expected numbers from 0.05 to 20"),
         (("--data", "cityscapes", "--scales", "one"), "'one' is no list of numbers such as 0.5,1.0,1.5"),
         (("--data", "cityscapes", "--trimap", "0"), "expected widths above 0"),
