@@ -10,7 +10,7 @@ from erfscope.scores.confusion import confusion_matrix
 from erfscope.scores.sampling import miou_stderr
 
 
-class Tally:
+class ScoreCounts:
     """Adds up confusion matrices, one an image.
 
     Parameters

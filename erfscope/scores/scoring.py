@@ -9,7 +9,7 @@ from erfscope.datasets import Sample
 from erfscope.errors import ScoreError
 from erfscope.records.scores import Scores
 from erfscope.scores.boundaries import boundary_distance, keep_band
-from erfscope.scores.score_counts import Tally
+from erfscope.scores.score_counts import ScoreCounts
 
 
 class Scoring:
@@ -36,8 +36,8 @@ class Scoring:
     ) -> None:
         self.classes, self.total, self.max_skipped = tuple(classes), total, max_skipped
         self.void_is_boundary = void_is_boundary
-        self.whole = Tally(len(classes))
-        self.bands = {width: Tally(len(classes)) for width in sorted(set(widths))}
+        self.whole = ScoreCounts(len(classes))
+        self.bands = {width: ScoreCounts(len(classes)) for width in sorted(set(widths))}
         self.skipped: list[tuple[str, str]] = []
         self.done = 0
 
@@ -60,9 +60,9 @@ class Scoring:
         if self.bands:
             label = sample.label.cpu().numpy().astype(np.uint8)
             distance = boundary_distance(label, max(self.bands), void_is_boundary=self.void_is_boundary)
-            for width, tally in self.bands.items():
+            for width, counts in self.bands.items():
                 band = torch.from_numpy(keep_band(label, distance, width))
-                tally.add(predicted, band.to(predicted.device))
+                counts.add(predicted, band.to(predicted.device))
         self.done += 1
 
     def check(self) -> None:
@@ -84,4 +84,4 @@ class Scoring:
 
     def trimap(self) -> dict[float, Scores]:
         """Scores in the bands, by width."""
-        return {width: tally.scores(self.classes) for width, tally in self.bands.items()}
+        return {width: counts.scores(self.classes) for width, counts in self.bands.items()}

@@ -33,7 +33,9 @@ class Loss:
     class_weights: torch.Tensor | None
 
     @classmethod
-    def of(cls, recipe: LossRecipe, num_classes: int, device: torch.device, dtype: torch.dtype) -> "Loss":
+    def from_recipe(
+        cls, recipe: LossRecipe, num_classes: int, device: torch.device, dtype: torch.dtype
+    ) -> "Loss":
         """Make the loss; `TrainError` for class weights that aren't one a class, or nothing to minimize."""
         if not recipe.cross_entropy and not recipe.dice:
             raise TrainError(

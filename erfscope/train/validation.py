@@ -11,7 +11,7 @@ from erfscope.datasets import ImageDataset
 from erfscope.engine.accumulation import Progress
 from erfscope.records.scores import Evaluation, Scores
 from erfscope.scores.evaluate import evaluate
-from erfscope.train.distributed import World
+from erfscope.system.process_group import ProcessGroup
 from erfscope.train.recipes.recipe import Recipe
 
 
@@ -33,7 +33,7 @@ class Validation:
 
     recipe: Recipe
     dataset: ImageDataset
-    world: World
+    processes: ProcessGroup
     stopped: Callable[[], bool]
 
     def scores(self, network: nn.Module) -> Scores | None:
@@ -42,21 +42,21 @@ class Validation:
             matrix = self._share(network)
         except StoppedError:
             return None
-        self.world.sum(matrix)
+        self.processes.sum(matrix)
         return Scores.from_confusion(matrix.cpu().numpy(), self.dataset.classes)
 
     def _share(self, network: nn.Module) -> torch.Tensor:
-        world = self.world
-        chosen = self.dataset.chosen[world.rank :: world.size]
+        processes = self.processes
+        chosen = self.dataset.chosen[processes.rank :: processes.size]
         classes = len(self.dataset.classes)
         if not chosen:
-            return torch.zeros(classes, classes, dtype=torch.int64, device=world.device)
+            return torch.zeros(classes, classes, dtype=torch.int64, device=processes.device)
         images = replace(self.dataset, chosen=chosen)
-        evaluation = score(network, images, self.recipe, device=str(world.device), progress=self._watch)
-        return torch.from_numpy(np.asarray(evaluation.confusion, np.int64)).to(world.device)
+        evaluation = score(network, images, self.recipe, device=str(processes.device), progress=self._watch)
+        return torch.from_numpy(np.asarray(evaluation.confusion, np.int64)).to(processes.device)
 
     def _watch(self, done: int, skipped: int) -> None:
-        if self.world.size == 1 and self.stopped():
+        if self.processes.size == 1 and self.stopped():
             raise StoppedError
 
 

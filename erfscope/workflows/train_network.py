@@ -7,20 +7,15 @@ from typing import Any
 from erfscope.errors import TrainError
 from erfscope.system.atomic_files import replacing
 from erfscope.system.memory import peak_memory
-from erfscope.system.signals import Stop, stoppable
-from erfscope.train.assemble import Subject, make_batches, make_stepper, open_subject
-from erfscope.train.distributed import open_world
-from erfscope.train.export import Exporter
-from erfscope.train.log import RunLog, read_log
-from erfscope.train.loop import BEST, LAST, LAST_STATE, Loop, Show
+from erfscope.system.process_group import open_process_group
+from erfscope.system.signals import stoppable
+from erfscope.train.log import read_log
 from erfscope.train.recipes.fields import plain
 from erfscope.train.recipes.load_recipe import load_recipe, settings_of, write_toml
 from erfscope.train.recipes.recipe import Recipe
-from erfscope.train.repeatable import repeatable
-from erfscope.train.train_state import load_state
-from erfscope.train.trainer import Stepper
-from erfscope.train.validation import Validation
-from erfscope.workflows.train_warnings import notes_of, warnings_of
+from erfscope.train.trainer import BEST, LAST, LAST_STATE, ShowRow, Trainer
+from erfscope.train.training_setup import open_setup, repeatable
+from erfscope.workflows.train_warnings import find_notes, find_warnings
 
 RECIPE, CURVES, LOG = "recipe.toml", "curves.png", "log.jsonl"
 _WRITTEN = (RECIPE, CURVES, LOG, "log.csv", LAST_STATE, LAST, BEST)
@@ -84,7 +79,7 @@ def train(
     device: str = "auto",
     warn: Tell = lambda text: None,
     note: Tell = lambda text: None,
-    show: Show = lambda row: None,
+    show: ShowRow = lambda row: None,
 ) -> dict[str, Any] | None:
     """Train a network; started by torchrun, together with the other processes.
 
@@ -122,25 +117,24 @@ def train(
         flags.append(text)
         warn(text)
 
-    with open_world(device) as world, stoppable() as stop:
-        world.lead(lambda: _check_folder(out, resume=resume, overwrite=overwrite))
-        subject = open_subject(recipe)
-        if world.leads:
-            for text in warnings_of(recipe, subject, world):
+    with open_process_group(device) as processes, stoppable() as stop:
+        processes.run_on_main_process(lambda: _check_folder(out, resume=resume, overwrite=overwrite))
+        setup = open_setup(recipe)
+        if processes.is_main_process:
+            for text in find_warnings(setup, processes):
                 flag(text)
-            for text in notes_of(recipe, subject, world):
+            for text in find_notes(setup, processes):
                 note(text)
-        with repeatable(recipe, world):
-            stepper = make_stepper(recipe, subject, world)
-            world.lead(lambda: _begin_folder(out, recipe, resume=resume))
-            loop = _make_loop(subject, stepper, out, stop, show if world.leads else _silent)
-            finished = loop.run()
-        if not world.leads:
+        with repeatable(recipe, processes):
+            trainer = Trainer(setup, processes, out, stop, show if processes.is_main_process else _silent)
+            processes.run_on_main_process(lambda: _begin_folder(out, recipe, resume=resume))
+            finished = trainer.run()
+        if not processes.is_main_process:
             return None
         if not finished:
             flags.append(f"interrupted by {stop.name or 'a signal'}: --resume goes on")
         _draw(out, f"{out.name}: {recipe.title or recipe.network.model}")
-        return _document(recipe, subject, loop, out, finished=finished, flags=flags)
+        return _summary(trainer, finished=finished, flags=flags)
 
 
 def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -174,31 +168,6 @@ def _files_of_a_run(out: Path) -> list[Path]:
     return [out / name for name in _WRITTEN if (out / name).exists()]
 
 
-def _make_loop(subject: Subject, stepper: Stepper, out: Path, stop: Stop, show: Show) -> Loop:
-    recipe, world = stepper.recipe, stepper.world
-    workers, threads = world.share_cores(recipe.run.workers)
-    start = make_batches(recipe, subject, world, workers)
-    state = out / LAST_STATE
-    if state.is_file():
-        load_state(state, stepper.parts, recipe)
-    iteration = stepper.parts.progress.iteration
-    validation = None
-    if subject.validation is not None:
-        validation = Validation(recipe, subject.validation, world, lambda: bool(stop))
-    return Loop(
-        recipe=recipe,
-        stepper=stepper,
-        batches=start(iteration),
-        threads=threads,
-        validation=validation,
-        exporter=Exporter(recipe.network.model, subject.description, recipe, subject.training),
-        folder=out,
-        log=RunLog(out, iteration) if world.leads else None,
-        stop=stop,
-        show=show,
-    )
-
-
 def _silent(row: dict[str, Any]) -> None:
     """Show nothing: the first process does."""
 
@@ -212,29 +181,24 @@ def _draw(out: Path, title: str) -> None:
         save_figure(draw_curves(rows, title=title), out / CURVES, overwrite=True)
 
 
-def _document(
-    recipe: Recipe, subject: Subject, loop: Loop, out: Path, *, finished: bool, flags: list[str]
-) -> dict[str, Any]:
-    progress, best = loop.progress, None
-    if progress.best_iteration is not None:
-        best = {
-            "iteration": progress.best_iteration,
-            "miou": progress.best_miou,
-            "checkpoint": str(out / BEST),
-        }
+def _summary(trainer: Trainer, *, finished: bool, flags: list[str]) -> dict[str, Any]:
+    state, out, pretrained = trainer.state, trainer.folder, trainer.setup.pretrained
+    best = None
+    if state.best_iteration is not None:
+        best = {"iteration": state.best_iteration, "miou": state.best_miou, "checkpoint": str(out / BEST)}
     return {
         "out": str(out),
-        "iterations": progress.iteration,
+        "iterations": state.iteration,
         "interrupted": not finished,
-        "seconds": progress.seconds,
-        "images_per_second": loop.tally.speed,
-        "peak_memory_bytes": peak_memory(loop.stepper.world.device),
-        "loss": progress.loss,
-        "miou": progress.miou,
+        "seconds": state.seconds,
+        "images_per_second": trainer.meter.speed,
+        "peak_memory_bytes": peak_memory(trainer.processes.device),
+        "loss": state.loss,
+        "miou": state.miou,
         "best": best,
         "last": str(out / LAST),
         "curves": str(out / CURVES),
-        "pretrained": None if subject.pretrained is None else subject.pretrained.summary(),
-        "recipe": plain(recipe),
+        "pretrained": None if pretrained is None else pretrained.summary(),
+        "recipe": plain(trainer.recipe),
         "flags": flags,
     }

@@ -23,7 +23,7 @@ class Visit:
 
 
 @dataclass(frozen=True)
-class Order:
+class CropOrder:
     """An endless sequence of epochs, each a permutation of `places`, drawn from seed and epoch.
 
     `places` may name an image several times; each has random numbers of its own.
@@ -40,7 +40,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Share:
+class ProcessShare:
     """What one process of several sees: of each pass `batch` images, those beside its neighbors'."""
 
     batch: int

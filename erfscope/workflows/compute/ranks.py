@@ -13,8 +13,8 @@ from erfscope.store.read import read_map, read_progress
 from erfscope.store.write import write_map
 from erfscope.system.environment import shard_place, torchrun_place
 from erfscope.system.file_lock import locked
+from erfscope.system.process_group import open_process_group
 from erfscope.system.signals import stoppable
-from erfscope.train.distributed import open_world
 from erfscope.workflows.compute.to_file import (
     Display,
     Order,
@@ -76,8 +76,8 @@ def _compute_together(order: Order, out: Path, display: Display) -> ErfMap | Non
     files = [Shard(index, size).file(out) for index in range(size)]
     if rank:
         display = _SILENT
-    with open_world(order.options["device"]) as world:
-        world.lead(lambda: _prepare(order, out, files))
+    with open_process_group(order.options["device"]) as processes:
+        processes.run_on_main_process(lambda: _prepare(order, out, files))
     if order.resume and out.exists():
         done = _confirm(order, out, display)
         return None if rank else done

@@ -19,9 +19,9 @@ from erfscope.records.sweep import SweepRun
 from erfscope.scores.flags import mean_flags
 from erfscope.store.write import write_map
 from erfscope.system.atomic_files import replacing
-from erfscope.train.assemble import open_images
-from erfscope.train.loop import LAST, LAST_STATE, Show
 from erfscope.train.recipes.recipe import Recipe
+from erfscope.train.trainer import LAST, LAST_STATE, ShowRow
+from erfscope.train.training_setup import open_images
 from erfscope.train.validation import score
 from erfscope.workflows.compute.compute_erf import compute_erf
 from erfscope.workflows.measurements import measure_extent, measure_star
@@ -42,7 +42,7 @@ class Displays:
     """How a run tells of itself: warnings, a training's rows, and progress over images."""
 
     warn: Callable[[str], None]
-    training: Callable[[str, int], AbstractContextManager[Show]]
+    training: Callable[[str, int], AbstractContextManager[ShowRow]]
     images: Callable[[str, int], AbstractContextManager[Progress]]
 
 

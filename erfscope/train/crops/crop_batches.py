@@ -15,38 +15,40 @@ from erfscope.datasets.layout import Pixels
 from erfscope.datasets.streaming import read_ahead
 from erfscope.errors import ImageError, TrainError
 from erfscope.train.crops.augment import Cutter
-from erfscope.train.crops.crop_order import Order, Share
+from erfscope.train.crops.crop_order import CropOrder, ProcessShare
 
+#: Images (N, 3, H, W), normalized, and labels (N, H, W) int64.
+Batch = tuple[torch.Tensor, torch.Tensor]
 Pair = tuple[Image.Image, Image.Image]
 # Arrays of bytes go through a pipe; see `datasets.streaming`.
 _Crop = tuple[Pixels, Pixels]
 
 
 @dataclass(frozen=True)
-class _Trouble:
+class _BadImage:
     reason: str
 
 
 @dataclass(frozen=True)
-class Crops(Dataset[_Crop | _Trouble]):
+class Crops(Dataset[_Crop | _BadImage]):
     """The crop at each position of the run; what is decoded is kept in memory up to `cache_bytes`.
 
     `ignore` is a class whose pixels are given none.
     """
 
     dataset: ImageDataset
-    order: Order
+    order: CropOrder
     cutter: Cutter
     ignore: int
     cache_bytes: int
     _kept: dict[int, Pair] = field(default_factory=dict, repr=False)
 
-    def __getitem__(self, position: int) -> _Crop | _Trouble:
+    def __getitem__(self, position: int) -> _Crop | _BadImage:
         visit = self.order.visit(position)
         try:
             return self.cutter.cut(*self._load(visit.place), visit.generator())
         except (ImageError, TrainError) as error:
-            return _Trouble(str(error))
+            return _BadImage(str(error))
 
     def _load(self, place: int) -> Pair:
         if place in self._kept:
@@ -83,7 +85,7 @@ def read_pair(source: Source, place: int, num_classes: int) -> Pair:
     return image, label
 
 
-def places_of(dataset: ImageDataset, hard_classes: Sequence[str], times: int) -> tuple[int, ...]:
+def epoch_places(dataset: ImageDataset, hard_classes: Sequence[str], times: int) -> tuple[int, ...]:
     """List the places of one epoch: each image once, those with a hard class `times` times.
 
     Raises
@@ -132,9 +134,9 @@ class Normalizer:
         return pixels.div_(255).sub_(mean).div_(std).to(self.dtype)
 
 
-def batches(
-    crops: Crops, share: Share, iterations: tuple[int, int], workers: int, normalize: Normalizer
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def load_batches(
+    crops: Crops, share: ProcessShare, iterations: tuple[int, int], workers: int, normalize: Normalizer
+) -> Iterator[Batch]:
     """Yield (images (N, 3, H, W), labels (N, H, W) int64) of the iterations first to last (without).
 
     Raises
@@ -146,7 +148,7 @@ def batches(
     items = read_ahead(crops, positions, workers)
     pinned = normalize.device.type == "cuda"
     for _ in range(math.ceil(len(positions) / share.batch)):
-        drawn = [_sound(next(items)) for _ in range(share.batch)]
+        drawn = [_checked(next(items)) for _ in range(share.batch)]
         images, labels = (torch.from_numpy(np.stack(each)) for each in zip(*drawn, strict=True))
         if pinned:
             images, labels = images.pin_memory(), labels.pin_memory()
@@ -154,7 +156,7 @@ def batches(
         yield normalize(images), labels.to(torch.int64)
 
 
-def _sound(item: _Crop | _Trouble) -> _Crop:
-    if isinstance(item, _Trouble):
+def _checked(item: _Crop | _BadImage) -> _Crop:
+    if isinstance(item, _BadImage):
         raise TrainError(item.reason)
     return item

@@ -5,8 +5,8 @@ import torch
 from torch import distributed, nn
 
 from erfscope.errors import ComputeError, TrainError
-from erfscope.train.distributed import World, open_world, synchronize_norms
-from erfscope.train.network.sync_norm import GatheredBatchNorm
+from erfscope.system.process_group import ProcessGroup, open_process_group
+from erfscope.train.network.sync_norm import GatheredBatchNorm, synchronize_norms
 
 CPU = torch.device("cpu")
 
@@ -60,8 +60,8 @@ def test_sums_of_bfloat16_are_taken_in_float32(alone):
 def test_norms_are_replaced_under_their_names():
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.LayerNorm(4))
     names = list(model.state_dict())
-    assert synchronize_norms(model, World(CPU))[1].__class__ is nn.BatchNorm2d
-    synchronize_norms(model, World(CPU, rank=0, size=2, local_size=2))
+    assert synchronize_norms(model, ProcessGroup(CPU))[1].__class__ is nn.BatchNorm2d
+    synchronize_norms(model, ProcessGroup(CPU, rank=0, size=2, local_size=2))
     assert isinstance(model[1], GatheredBatchNorm)
     assert list(model.state_dict()) == names
 
@@ -80,17 +80,17 @@ def test_norms_are_replaced_under_their_names():
 def test_processes_share_the_cores(cores, processes, asked, expected, monkeypatch):
     monkeypatch.setattr("erfscope.system.devices.available_cores", lambda: cores)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert World(CPU, size=processes, local_size=processes).share_cores(asked) == expected
+    assert ProcessGroup(CPU, size=processes, local_size=processes).share_cores(asked) == expected
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
-    with open_world("cpu") as world:
-        assert world == World(CPU)
-        assert world.leads
-        assert not world.any(False)
-        assert world.sum(torch.ones(2)).tolist() == [1, 1]
-    with pytest.raises(ComputeError), open_world("tpu"):
+    with open_process_group("cpu") as processes:
+        assert processes == ProcessGroup(CPU)
+        assert processes.is_main_process
+        assert not processes.any(False)
+        assert processes.sum(torch.ones(2)).tolist() == [1, 1]
+    with pytest.raises(ComputeError), open_process_group("tpu"):
         pass
 
 
@@ -99,5 +99,5 @@ def test_what_the_first_process_does_may_fail(alone):
         raise TrainError("no")
 
     with pytest.raises(TrainError, match="no"):
-        World(CPU).lead(fail)
-    World(CPU, rank=1, size=1).lead(fail)  # not its task
+        ProcessGroup(CPU).run_on_main_process(fail)
+    ProcessGroup(CPU, rank=1, size=1).run_on_main_process(fail)  # not its task
