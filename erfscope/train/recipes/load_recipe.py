@@ -1,6 +1,5 @@
 """Recipes by name or file, and what is changed of them: TOML in, a `Recipe` out."""
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -9,7 +8,7 @@ from typing import Any
 
 import tomli_w
 
-from erfscope.errors import TrainError
+from erfscope.errors import TrainError, suggest
 from erfscope.train.recipes.fields import build, plain
 from erfscope.train.recipes.recipe import Recipe
 
@@ -104,8 +103,7 @@ def _read(spec: str | Path) -> tuple[dict[str, Any], Path | None]:
         except OSError as error:
             raise TrainError(f"{path}: {error.strerror}; expected a recipe in TOML") from error
     if name not in recipe_names():
-        near = difflib.get_close_matches(name, recipe_names(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(recipe_names())}"
+        hint = suggest(name, recipe_names())
         raise TrainError(f"no recipe is called {name!r}; {hint} (or give a file that ends in .toml)")
     return _parse((_FOLDER / f"{name}.toml").read_bytes(), name), None
 

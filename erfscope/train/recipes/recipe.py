@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from erfscope.train.recipes.fields import Bounds
+from msgspec import Meta
 
-Count = Annotated[int, Bounds(least=1)]
-Natural = Annotated[int, Bounds(least=0)]
-Positive = Annotated[float, Bounds(above=0)]
-Weight = Annotated[float, Bounds(least=0)]
-Share = Annotated[float, Bounds(least=0, most=1)]
+Count = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+Weight = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 #: (H, W) or (long side, short side), px; one number stands for both.
 Sides = tuple[Count, Count]
 
@@ -87,7 +87,7 @@ class DataRecipe:
     train_split: str = "train"
     val_split: str = "val"
     size: Sides = (512, 512)
-    scene_scale: Annotated[float, Bounds(least=1)] = 1.0
+    scene_scale: Annotated[float, Meta(ge=1)] = 1.0
     images: Count | None = None
     val_images: Count | None = None
     seed: Natural = 0
@@ -122,7 +122,7 @@ class AugmentRecipe:
     fit: Literal["crop", "resize"] = "crop"
     frame: Sides | None = None
     scale: tuple[Positive, Positive] = (1.0, 1.0)
-    category_ratio: Annotated[float, Bounds(above=0, most=1)] = 1.0
+    category_ratio: Annotated[float, Meta(gt=0, le=1)] = 1.0
     flip: Share = 0.0
     photometric: bool = False
 
@@ -153,7 +153,7 @@ class LossRecipe:
     ohem_probability: Share = 0.7
     ohem_kept: Count = 100_000
     supervise: Literal["logits", "labels"] = "logits"
-    ignore_index: Annotated[int, Bounds(least=0, most=255)] = 255
+    ignore_index: Annotated[int, Meta(ge=0, le=255)] = 255
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ class RunRecipe:
     accumulate: Count = 1
     seed: Natural = 0
     precision: Literal["float32", "float64", "bfloat16", "tf32"] = "float32"
-    ema: Annotated[float, Bounds(least=0, below=1)] = 0.0
+    ema: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     sync_batch_norm: bool = True
     channels_last: bool = True
     deterministic: bool = False
