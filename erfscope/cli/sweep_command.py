@@ -9,7 +9,7 @@ import click
 
 from erfscope.cli.output import Output, output_options, print_facts, print_table
 from erfscope.cli.parameters import INTEGERS, SHARD, SIZE
-from erfscope.cli.train_progress import Display, training_progress
+from erfscope.cli.train_progress import TrainingDisplay, training_progress
 from erfscope.cli.training_options import training_options
 from erfscope.system.signals import EXIT_RESUMABLE
 
@@ -44,13 +44,13 @@ def sweep_command(output: Output, /, plan: Path | None, **options: Any) -> None:
     """
     from erfscope.workflows.sweep.run_sweep import sweep
     from erfscope.workflows.sweep.sweep_plan import read_plan
-    from erfscope.workflows.sweep.sweep_run import Displays
+    from erfscope.workflows.sweep.sweep_run import SweepOutput
 
     out, shard, device = options.pop("out"), options.pop("shard"), options.pop("device")
     overwrite = options.pop("overwrite")
 
     @contextmanager
-    def training(label: str, total: int) -> Iterator[Display]:
+    def training(label: str, total: int) -> Iterator[TrainingDisplay]:
         output.note(f"{label}: {total} iterations")
         with training_progress(output, total) as show:
             yield show
@@ -61,7 +61,7 @@ def sweep_command(output: Output, /, plan: Path | None, **options: Any) -> None:
         shard=shard or (0, 1),
         overwrite=overwrite,
         device=device,
-        displays=Displays(output.warn, training, output.progress),
+        output=SweepOutput(output.warn, training, output.progress),
     )
     output.result(document, lambda: _print(document))
     for flag in document["flags"]:
