@@ -1,4 +1,4 @@
-"""From a network and labeled images to scores."""
+"""Score a network on labeled images."""
 
 import shlex
 import sys

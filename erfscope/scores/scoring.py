@@ -1,4 +1,4 @@
-"""What one run adds up: images scored and skipped, over whole images and in bands about boundaries."""
+"""Scores of one run, over whole images and in bands about boundaries, and the images skipped."""
 
 from collections.abc import Sequence
 
@@ -13,16 +13,16 @@ from erfscope.scores.score_counts import ScoreCounts
 
 
 class Scoring:
-    """Counts of one run.
+    """Collects the counts of one run.
 
     Parameters
     ----------
     classes
         Names of the dataset's classes.
     widths, void_is_boundary
-        Of the bands; see `scores.boundaries`.
+        Widths of the bands, px, and whether pixels without a class bound them; see `scores.boundaries`.
     total, max_skipped
-        How many images there are, and the share of them that may be skipped.
+        Number of images, and the share of them, in 0 to 1, that may be skipped.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class Scoring:
             raise ScoreError(f"no pixel of the {self.done} images has a class; check the dataset's labels")
 
     def scores(self) -> Scores:
-        """Scores over whole images."""
+        """Return the scores over whole images."""
         return self.whole.scores(self.classes)
 
     def trimap(self) -> dict[float, Scores]:
-        """Scores in the bands, by width."""
+        """Return the scores in the bands, by width in px."""
         return {width: counts.scores(self.classes) for width, counts in self.bands.items()}

@@ -1,4 +1,4 @@
-"""Scores the network on the validation images while it is trained; each process takes its share."""
+"""Score the network on the validation images while it is trained; each process takes its share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,14 +21,18 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Validation:
-    """How to score.
+    """Scores a network on the validation images, together with the other processes.
 
     Attributes
     ----------
+    recipe
+        Its sections `validation` and `data` say how images are scored.
     dataset
         The validation images, normalized as in training.
+    processes
+        The processes that share the images.
     stopped
-        Whether a signal came; then scoring ends, where this process is alone.
+        Returns whether a signal came; scoring then ends early, if there is one process only.
     """
 
     recipe: Recipe
@@ -63,15 +67,15 @@ class Validation:
 def score(
     network: nn.Module, images: ImageDataset, recipe: Recipe, *, device: str, progress: Progress
 ) -> Evaluation:
-    """Score a network as its recipe says."""
-    plan, slides = recipe.validation, recipe.validation.mode == "slide"
+    """Score a network on images in the way its recipe says; see `scores.evaluate.evaluate`."""
+    how, slides = recipe.validation, recipe.validation.mode == "slide"
     return evaluate(
         network,
         images,
         fitted=recipe.augment.fit == "resize",
-        mode=plan.mode,
+        mode=how.mode,
         crop=recipe.data.size if slides else None,
-        stride=(plan.stride, plan.stride) if slides and plan.stride else None,
+        stride=(how.stride, how.stride) if slides and how.stride else None,
         device=device,
         workers=recipe.run.workers,
         progress=progress,

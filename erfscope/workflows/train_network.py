@@ -1,4 +1,4 @@
-"""From a recipe to trained weights in a folder."""
+"""Train a network by a recipe, into a folder."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,19 +29,19 @@ _FIELDS = {
     "workers": ("run", "workers"),
 }  # fmt: skip
 
-Tell = Callable[[str], None]
+Say = Callable[[str], None]
 
 
 def choose_recipe(spec: str | None, options: Mapping[str, Any]) -> tuple[Recipe, Path]:
-    """Return the recipe and the folder that the options of `erfscope train` ask for.
+    """Return the recipe and the folder of the run, from the options of `erfscope train`.
 
-    Without a name, that of the run in the folder, which is to go on. The named options count more than
-    `settings`.
+    Without a name, the recipe is that of the run in the folder, which is resumed. Named options take
+    precedence over `settings`.
 
     Raises
     ------
     TrainError
-        No recipe is named, or it can't be as asked.
+        No recipe is named, or one of its fields is wrong.
     """
     out: Path | None = options["out"]
     if spec is None:
@@ -53,7 +53,7 @@ def choose_recipe(spec: str | None, options: Mapping[str, Any]) -> tuple[Recipe,
 
 
 def recipe_changes(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the fields that options of the command line change, by section; those left out change none."""
+    """Return the fields that options of the command line change, by section."""
     changes = settings_of(options.get("settings") or ())
     if options.get("rates") and options.get("base_rate"):
         raise TrainError("--rates and --base-rate say the same; give one of them")
@@ -77,39 +77,38 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
-    warn: Tell = lambda text: None,
-    note: Tell = lambda text: None,
+    warn: Say = lambda text: None,
+    note: Say = lambda text: None,
     show: ShowRow = lambda row: None,
 ) -> dict[str, Any] | None:
-    """Train a network; started by torchrun, together with the other processes.
+    """Train a network, under torchrun together with its other processes.
 
     Parameters
     ----------
     recipe
-        See `train.recipes.reading.load_recipe`.
+        As `train.recipes.load_recipe.load_recipe` returns it.
     out
         Folder for `recipe.toml`, `log.jsonl`, `log.csv`, `curves.png`, `last.pt`, and `best.safetensors` and
         `last.safetensors`, which `load_model` takes.
     resume
-        Go on from `last.pt`, if there is one.
+        Resume from `last.pt`, if there is one.
     overwrite
         Begin anew in a folder that holds a run.
     device
         "auto", "cpu", "cuda" or "cuda:N".
     warn, note, show
-        Are told, in the first process, what must not pass silently, what is worth knowing, and the log's
-        rows.
+        Are called in the main process with each warning, each note, and each row of the log.
 
     Returns
     -------
     dict or None
         JSON-able: out, iterations, interrupted, seconds, images_per_second, loss, miou, best, last, recipe,
-        flags, and more; None in all processes but the first.
+        flags, and more; None in all processes but the main one.
 
     Raises
     ------
     ErfscopeError
-        What can't be trained as asked, in one line.
+        The network can't be trained as asked; the message is one line.
     """
     flags: list[str] = []
 
@@ -152,14 +151,14 @@ def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def _begin_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Make the folder, clear it of another run, and write the recipe, once all that it names was found."""
+    """Make the folder, remove the files of another run from it, and write the recipe."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         for path in () if resume else _files_of_a_run(out):
             path.unlink()
     except OSError as error:
         raise TrainError(f"can't write to {out} ({error.strerror}); choose another by --out") from error
-    if not (out / LAST_STATE).exists():  # else it must be that of the state
+    if not (out / LAST_STATE).exists():  # else the folder holds the recipe of that state
         with replacing(out / RECIPE) as temporary:
             temporary.write_bytes(write_toml(recipe))
 
@@ -169,7 +168,7 @@ def _files_of_a_run(out: Path) -> list[Path]:
 
 
 def _silent(row: dict[str, Any]) -> None:
-    """Show nothing: the first process does."""
+    """Show nothing: the main process does."""
 
 
 def _draw(out: Path, title: str) -> None:

@@ -31,9 +31,16 @@ class _BadImage:
 
 @dataclass(frozen=True)
 class Crops(Dataset[_Crop | _BadImage]):
-    """The crop at each position of the run; what is decoded is kept in memory up to `cache_bytes`.
+    """The crop at each position of the run.
 
-    `ignore` is a class whose pixels are given none.
+    Attributes
+    ----------
+    dataset, order, cutter
+        Images, their order, and how they are cropped.
+    ignore
+        Class whose pixels are labeled `IGNORE` instead.
+    cache_bytes
+        Memory for decoded images; those that fit are decoded once.
     """
 
     dataset: ImageDataset
@@ -70,7 +77,7 @@ def read_pair(source: Source, place: int, num_classes: int) -> Pair:
     ImageError
         One of them can't be read, or their sizes differ.
     TrainError
-        There is no label, or it holds what is no class.
+        There is no label, or it holds a value that isn't a class.
     """
     image, label = source.load(place)
     if label is None:
@@ -86,12 +93,12 @@ def read_pair(source: Source, place: int, num_classes: int) -> Pair:
 
 
 def epoch_places(dataset: ImageDataset, hard_classes: Sequence[str], times: int) -> tuple[int, ...]:
-    """List the places of one epoch: each image once, those with a hard class `times` times.
+    """List the images of one epoch by index: each once, those with a hard class `times` times.
 
     Raises
     ------
     TrainError
-        A class that the dataset doesn't have; images without labels.
+        The dataset doesn't have one of the classes, or has images without labels.
     """
     unknown = [name for name in hard_classes if name not in dataset.classes]
     if unknown:
@@ -137,7 +144,7 @@ class Normalizer:
 def load_batches(
     crops: Crops, share: ProcessShare, iterations: tuple[int, int], workers: int, normalize: Normalizer
 ) -> Iterator[Batch]:
-    """Yield (images (N, 3, H, W), labels (N, H, W) int64) of the iterations first to last (without).
+    """Yield the batches of this process, for the iterations from the first up to the last, exclusive.
 
     Raises
     ------

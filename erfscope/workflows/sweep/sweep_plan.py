@@ -1,4 +1,4 @@
-"""What a sweep is to do: a recipe, the rates, and how maps are computed."""
+"""The plan of a sweep: a recipe, the rates, and how maps are computed."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -34,18 +34,18 @@ _OWN = tuple(field.name for field in fields(_SweepKeys))
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """A sweep.
+    """What a sweep trains and measures.
 
     Attributes
     ----------
     recipe
-        What every run has in common.
+        The recipe of every run, except for its rates, output stride and seed.
     base_rates
-        The head's rates are these times what its own rates are of the first: R, 2R, 3R for ASPP.
+        Base rates R; the head's rates are R, 2R, 3R for ASPP, else R times the ratios of its default rates.
     output_strides
-        None stands for the recipe's.
+        Output strides; None is the recipe's.
     seeds
-        Runs of each, with the recipe's seed, the next one, and so on.
+        Runs at each base rate and output stride, with the recipe's seed, the next one, and so on.
     erf_size
         (H, W) of the maps, px; None for the crop that is trained on.
     erf_images
@@ -66,7 +66,7 @@ class SweepPlan:
     baseline: str | None = None
 
     def fixed(self) -> dict[str, Any]:
-        """Return what must stay the same where a sweep is resumed or extended, JSON-able."""
+        """Return what must stay the same when a sweep is resumed or extended, JSON-able."""
         recipe = plain(self.recipe)
         recipe["network"] = {
             k: v for k, v in recipe["network"].items() if k not in ("rates", "output_stride")
@@ -89,19 +89,19 @@ class PlannedRun:
 
 
 def read_plan(file: Path | None, options: Mapping[str, Any]) -> SweepPlan:
-    """Make a plan of a TOML file and of options, which count more.
+    """Read a plan from a TOML file and from options, which take precedence.
 
     Parameters
     ----------
     file
         Its keys are the options' names; a table `set` holds fields of the recipe by section.
     options
-        Those of `erfscope sweep`; None, False and empty ones weren't given.
+        Options of `erfscope sweep`; those that are None, False or empty weren't given.
 
     Raises
     ------
     TrainError, NetworkError
-        There is no such recipe, or what is asked for can't be.
+        There is no such recipe, or the network can't have these rates.
     """
     given = {name: value for name, value in options.items() if value not in (None, False, ())}
     asked = _read_file(file) | given if file else given
@@ -141,7 +141,7 @@ def planned_runs(plan: SweepPlan) -> Iterator[PlannedRun]:
 
 
 def _cases(plan: SweepPlan, stride: int | None) -> Iterator[PlannedRun]:
-    """Yield what every seed does at an output stride; the network is built once to learn its rates."""
+    """Yield the runs at an output stride; the network is built once to learn its default rates."""
     recipe, at = plan.recipe, ""
     if stride is not None:
         recipe = replace(recipe, network=replace(recipe.network, output_stride=stride))
@@ -196,14 +196,14 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _recipe_of_dataset(data: str | None) -> str:
-    """Return the recipe that is called as the dataset."""
+    """Return the name of the recipe that is named as the dataset."""
     if data not in recipe_names():
         raise TrainError(f"no recipe is named; give --recipe: {', '.join(recipe_names())}")
     return data
 
 
 def _changes(asked: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the fields that a plan changes; as many images are scored as trained on, unless told."""
+    """Return the fields that a plan changes; `images` sets the number of validation images, too."""
     flags = recipe_changes({name: value for name, value in asked.items() if name not in _OWN})
     merged = {"data": {"val_images": asked["images"]}} if "images" in asked else {}
     for changes in (asked.get("set", {}), flags):

@@ -173,7 +173,7 @@ def test_wrong_recipes_are_named(tmp_path):
     with pytest.raises(TrainError, match="is no TOML"):
         load_recipe(tmp_path / "broken.toml")
     (tmp_path / "ring.toml").write_text('base = "ring.toml"\n')
-    with pytest.raises(TrainError, match="stands on itself"):
+    with pytest.raises(TrainError, match="is its own base"):
         load_recipe(tmp_path / "ring.toml")
     for text in ("lr=3", "optimizer.lr", "=3"):
         with pytest.raises(TrainError, match="expected section.field=value"):
