@@ -41,15 +41,14 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
 
 def plain(value: Any) -> dict[str, Any]:
     """Return a dataclass as TOML and JSON can say it, without the fields that are None."""
-    return _without_none(msgspec.to_builtins(value))
+    values: dict[str, Any] = _plain(msgspec.to_builtins(value))
+    return values
 
 
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _without_none(value) if isinstance(value, Mapping) else value
-        for name, value in values.items()
-        if value is not None
-    }
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items() if item is not None}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _build_field(hint: Any, value: Any, where: str, name: str) -> Any:

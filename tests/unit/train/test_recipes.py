@@ -1,5 +1,6 @@
 """Recipes: every one can be built, changed field by field, and written down and read back."""
 
+import json
 import tomllib
 
 import pytest
@@ -189,7 +190,9 @@ def test_the_list_is_plain():
     rows = list_recipes()
     assert [row["name"] for row in rows] == recipe_names()
     assert all(row["schedule"]["iterations"] > 0 for row in rows)
-    assert plain(load_recipe("hrf-256"))["loss"]["dice"] == 3.0
+    values = plain(load_recipe("hrf-256"))
+    assert values["loss"]["dice"] == 3.0
+    assert json.loads(json.dumps(values)) == values  # what a saved state is compared with
 
 
 def test_default_rates_are_the_existing_rule():
