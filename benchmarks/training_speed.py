@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 from torch.nn import functional as F
@@ -17,13 +18,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from erfscope.engine.accumulation import limited_threads
 from erfscope.system.memory import kept_memory
-from erfscope.train.assemble import Subject, make_batches, make_stepper, open_subject
+from erfscope.system.process_group import ProcessGroup
+from erfscope.system.signals import Stop
 from erfscope.train.crops.augment import Cutter
-from erfscope.train.crops.crop_order import Order
-from erfscope.train.crops.feed import Crops
-from erfscope.train.distributed import World
+from erfscope.train.crops.crop_batches import Crops
+from erfscope.train.crops.crop_order import CropOrder
 from erfscope.train.recipes.load_recipe import load_recipe
 from erfscope.train.recipes.recipe import Recipe
+from erfscope.train.trainer import Trainer
+from erfscope.train.training_setup import TrainingSetup, make_batches, open_setup
 
 CHANGES = {"validation": {"every": 0}}
 
@@ -31,13 +34,14 @@ CHANGES = {"validation": {"every": 0}}
 class PlainImages(Dataset):
     """The same crops, one after the other, normalized in the loader."""
 
-    def __init__(self, recipe: Recipe, subject: Subject, length: int) -> None:
-        order = Order(subject.training.chosen, recipe.run.seed)
+    def __init__(self, setup: TrainingSetup, length: int) -> None:
+        recipe = setup.recipe
+        order = CropOrder(setup.training.chosen, recipe.run.seed)
         cutter = Cutter(recipe.augment, recipe.data.size, (124, 116, 104))
         self.crops, self.length, self.dataset = (
-            Crops(subject.training, order, cutter, 255, 10**9),
+            Crops(setup.training, order, cutter, 255, 10**9),
             length,
-            subject.training,
+            setup.training,
         )
 
     def __len__(self) -> int:
@@ -48,10 +52,11 @@ class PlainImages(Dataset):
         return sample.image, sample.label
 
 
-def plain_steps(recipe: Recipe, subject: Subject, device: torch.device, workers: int) -> Iterator[None]:
-    network = subject.network.to(device).train()
+def plain_steps(setup: TrainingSetup, device: torch.device, workers: int) -> Iterator[None]:
+    recipe = setup.recipe
+    network = setup.network.to(device).train()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    images = PlainImages(recipe, subject, recipe.run.batch_size * recipe.schedule.iterations)
+    images = PlainImages(setup, recipe.run.batch_size * recipe.schedule.iterations)
     for image, label in DataLoader(images, batch_size=recipe.run.batch_size, num_workers=workers):
         logits = network(image.to(device))
         loss = F.cross_entropy(logits, label.to(device), ignore_index=255)
@@ -62,21 +67,21 @@ def plain_steps(recipe: Recipe, subject: Subject, device: torch.device, workers:
         yield
 
 
-def our_steps(recipe: Recipe, subject: Subject, world: World, workers: int) -> Iterator[None]:
-    stepper = make_stepper(recipe, subject, world)
-    batches = make_batches(recipe, subject, world, workers)(0)
-    for _ in range(recipe.schedule.iterations):
-        stepper.step(batches).item()
-        stepper.parts.progress.iteration += 1
+def our_steps(setup: TrainingSetup, processes: ProcessGroup, workers: int) -> Iterator[None]:
+    trainer = Trainer(setup, processes, Path("unused"), Stop())
+    batches = make_batches(setup, processes, workers)
+    for _ in range(setup.recipe.schedule.iterations):
+        trainer.step(batches).item()
+        trainer.state.iteration += 1
         yield
 
 
 def ratio(recipe: Recipe, device: str, block: int, say: Callable[[str], None] = print) -> float:
     """Return our speed by the plain loop's: the median over blocks of steps, which both take by turns."""
-    world = World(torch.device(device))
-    workers, threads = world.share_cores(recipe.run.workers)
-    ours = our_steps(recipe, open_subject(recipe), world, workers)
-    plain = plain_steps(recipe, open_subject(recipe), world.device, workers)
+    processes = ProcessGroup(torch.device(device))
+    workers, threads = processes.share_cores(recipe.run.workers)
+    ours = our_steps(open_setup(recipe), processes, workers)
+    plain = plain_steps(open_setup(recipe), processes.device, workers)
     images, seconds = recipe.run.batch_size * block, {"ours": [], "plain": []}
     with limited_threads(threads):
         for turn in range(recipe.schedule.iterations // block):

@@ -29,11 +29,13 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
+from msgspec import Meta
+
 from erfscope.batch.job_names import dataset_name, job_name, network_name
 from erfscope.batch.plan_options import COMPUTE, DATASETS, NETWORKS, PlanOptions, absolute
 from erfscope.batch.resources import NO_SLURM, SlurmOptions
 from erfscope.errors import BatchError, TrainError
-from erfscope.train.recipes.fields import Bounds, build
+from erfscope.train.recipes.fields import build
 
 Measurement = Literal["star-distance", "fit-gaussian", "extent", "pattern"]
 OWN_RATES = "own"
@@ -97,7 +99,7 @@ class _Content:
     """The file, key by key."""
 
     out: str = ""
-    shards: Annotated[int, Bounds(least=1)] = 1
+    shards: Annotated[int, Meta(ge=1)] = 1
     measure: tuple[Measurement, ...] | None = None
     sizes: tuple[Any, ...] | None = None
     rates: tuple[Any, ...] | None = None

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any
 
-from erfscope.train.recipes.fields import Bounds
+from msgspec import Meta
 
-Count = Annotated[int, Bounds(least=1)]
+Count = Annotated[int, Meta(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class SlurmOptions(Resources):
     bind: tuple[str, ...] = ()
     container_options: tuple[str, ...] = ()
     max_running: Count | None = None
-    signal_seconds: Annotated[int, Bounds(least=30, most=65535)] = 120
+    signal_seconds: Annotated[int, Meta(ge=30, le=65535)] = 120
     merge: Resources = _NOTHING
     measure: Resources = _NOTHING
 

@@ -69,7 +69,7 @@ def sweep_command(output: Output, /, plan: Path | None, **options: Any) -> None:
     """
     from erfscope.workflows.sweep.run_sweep import sweep
     from erfscope.workflows.sweep.sweep_plan import read_plan
-    from erfscope.workflows.sweep.sweep_run import Displays
+    from erfscope.workflows.sweep.sweep_run import SweepOutput
 
     out, shard, device = options.pop("out"), options.pop("shard"), options.pop("device")
     overwrite = options.pop("overwrite")
@@ -80,7 +80,7 @@ def sweep_command(output: Output, /, plan: Path | None, **options: Any) -> None:
         shard=shard or (0, 1),
         overwrite=overwrite,
         device=device,
-        displays=Displays(output.warn, output.training, output.progress),
+        output=SweepOutput(output.warn, output.training, output.progress),
     )
     output.result(document, lambda: _print(document))
     for flag in document["flags"]:

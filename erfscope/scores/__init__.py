@@ -1,1 +1,1 @@
-"""Scores of predictions against labels: inference as the papers do it, confusion, bands about boundaries."""
+"""Scores of predictions against labels: inference, confusion matrices, bands about boundaries."""

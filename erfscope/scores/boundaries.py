@@ -1,4 +1,4 @@
-"""The band about class boundaries in which DeepLab's papers score networks: the trimap.
+"""Trimaps: the bands about class boundaries in which DeepLab's papers score networks.
 
 The band of arXiv 1606.00915 (its figures on mIoU by trimap width) surrounds VOC's void labels, which lie on
 every object boundary; `void_is_boundary` gives that one. Elsewhere void marks what nobody labeled.
@@ -38,14 +38,14 @@ def boundary_distance(
     distance = np.full(label.shape, np.inf)
     void = label == ignore
     margin = int(np.ceil(reach))
-    # One transform a class in the box that holds it and its surroundings: far less than K whole images.
+    # One distance transform per class, of its bounding box and margin: far less than K whole images.
     for k, box in enumerate(ndimage.find_objects(label.astype(np.int32) + 1)):
         if box is None or k == ignore:
             continue
         grown = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
         mine = label[grown] == k
         others = ~mine if void_is_boundary else ~mine & ~void[grown]
-        if others.any():  # else the transform would measure to somewhere outside
+        if others.any():  # else there is nothing to measure to
             found = ndimage.distance_transform_edt(~others)
             near = mine & (found <= reach)
             distance[grown][near] = found[near]

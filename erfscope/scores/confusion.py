@@ -1,4 +1,4 @@
-"""Counts which class was predicted for pixels of which class."""
+"""The confusion matrix: pixels by true and predicted class."""
 
 import torch
 
@@ -18,7 +18,7 @@ def confusion_matrix(
     num_classes
         K.
     ignore
-        The label of pixels that don't count, whatever is predicted for them.
+        Label of pixels that aren't counted.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""From a network and labeled images to scores."""
+"""Score a network on labeled images."""
 
 import shlex
 import sys
@@ -49,39 +49,81 @@ def evaluate(
     max_skipped: float = MAX_SKIPPED,
     progress: Progress = lambda done, skipped: None,
 ) -> Evaluation:
-    """Score a network on labeled images; the same images and weights on one machine give the same scores.
+    """Score a network's predictions against the labels of a dataset.
+
+    The same images and weights give the same scores on one machine.
 
     Parameters
     ----------
     model
-        Maps normalized images (N, 3, H, W) to logits of the dataset's K classes, or to one logit for two
-        classes. It is run in eval mode and comes back exactly as it was.
+        Maps normalized images (N, 3, H, W) to logits (N, K, h, w) of the dataset's K classes, or to one logit
+        for two classes; logits are resized bilinearly to the image. It runs in eval mode, in its own
+        precision, and comes back exactly as it was.
     dataset
-        Normalized as the network expects.
+        Labeled images, normalized as the network expects.
     fitted
-        Score the images as the dataset fits them to its size, rather than at their own. A plug-in's come
-        as they come.
-    mode, crop, stride, scales, short_side, flip, threshold, batch_size
-        As in `scores.inference.Inference`. Without a crop the window is the checkpoint's training crop;
-        without a stride it moves by two thirds of its side.
+        Score the images as the dataset fits them to its size, rather than at their own size. Images of a
+        plug-in stay as they are.
+    mode
+        "whole": each image in one piece; "slide": window by window, the logits averaged where they overlap.
+    crop, stride
+        (height, width) of the window and of its steps, px, with "slide". By default the crop is the one that
+        the checkpoint was trained on, and the stride two thirds of its sides.
+    scales
+        Factors on the image's size; probabilities are averaged over all of them.
+    short_side
+        What the image's shorter side is scaled to before that, px; None keeps it.
+    flip
+        Average also over the image mirrored left to right.
+    threshold
+        Probability above which a network of one logit predicts class 1.
     trimap_widths
         Widths of bands about the labels' class boundaries that are scored, too, px.
     trimap_void
         Whether pixels without a class bound the others, as in DeepLab's bands on VOC.
     device
         "auto", "cpu", "cuda" or "cuda:N".
+    batch_size
+        Windows that go through the network at once, with "slide".
     workers
         Processes that read images, as far as there are cores; None chooses.
     max_skipped
-        Share of images that can't be read, have no label, or make the network's output non-finite, above
-        which the run fails.
+        Largest share of images, in 0 to 1, that may be skipped: those that can't be read, have no label, or
+        make the network's output non-finite.
     progress
-        Called with the numbers of images done and skipped after each.
+        Called with the numbers of images done and skipped after each image.
+
+    Returns
+    -------
+    Evaluation
+        `scores` (each in 0 to 1, by class and on average), `confusion` (K, K) int64 px with rows the truth,
+        `trimap` by width in px, and `flags`.
 
     Raises
     ------
-    ScoreError, ComputeError
-        What can't be scored as asked, in one line.
+    ScoreError
+        The dataset has no labels, classes don't match, a window or scale can't be, or too many images had to
+        be skipped.
+    ComputeError
+        There is no such device, or memory ran out.
+
+    Notes
+    -----
+    Inference and scores follow mmsegmentation (`SegTTAModel`, `IoUMetric`), the bands DeepLab (arXiv
+    1606.00915). The standard error of the mIoU is that of the sampling of images, a jackknife.
+
+    Examples
+    --------
+    >>> import erfscope
+    >>> images = erfscope.open_dataset("synthetic-leaves", size=33, images=2)
+    >>> model = erfscope.load_model("fcn", backbone="resnet18", num_classes=len(images.classes), seed=0)
+    >>> evaluation = erfscope.evaluate(model, images)
+    >>> evaluation.confusion.shape, int(evaluation.confusion.sum())
+    ((5, 5), 2178)
+    >>> 0 <= evaluation.scores.miou < 0.5
+    True
+    >>> evaluation.flags[0]  # doctest: +ELLIPSIS
+    'random weights (seed 0): these are the scores of an untrained network; ...'
     """
     require_classes(dataset)
     if not all(width > 0 for width in trimap_widths):

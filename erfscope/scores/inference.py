@@ -1,7 +1,7 @@
-"""From an image to a class for every pixel: whole or by a sliding window, at several scales, flipped.
+"""Predict a class for every pixel of an image: whole or by a sliding window, at several scales, flipped.
 
-As mmsegmentation does it (its `whole_inference`, `slide_inference` and `SegTTAModel`), but for the resizing
-of images at other scales, which there rounds to 8 bits.
+As mmsegmentation does it (its `whole_inference`, `slide_inference` and `SegTTAModel`), except for images at
+other scales, which mmsegmentation rounds to 8 bits.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ Forward = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Inference:
-    """How images go through the network.
+    """How predictions are made.
 
     Attributes
     ----------
@@ -33,14 +33,14 @@ class Inference:
     crop, stride
         (height, width) of the window and of its steps, px; unused for "whole".
     scales
-        Factors on the image's size; the probabilities are averaged over all of them.
+        Factors on the image's size; probabilities are averaged over all of them.
     short_side
         What an image's shorter side is scaled to before that, px, or None: mmsegmentation tests on ADE20K,
         VOC and COCO-Stuff at 512. The classes are those of the image's own pixels all the same.
     flip
         Whether to average also over the image mirrored left to right.
     threshold
-        Of a network with a single logit: the probability above which a pixel is of class 1, not 0.
+        Probability above which a network of one logit predicts class 1.
     batch_size
         Windows that go through the network at once.
     """
@@ -55,7 +55,7 @@ class Inference:
     batch_size: int = 1
 
     def __post_init__(self) -> None:
-        """Raise `ScoreError` for what can't be done."""
+        """Check the values; raise `ScoreError` for one that can't be used."""
         if self.mode not in MODES:
             raise ScoreError(f"no mode of inference is called {self.mode!r}; expected {' or '.join(MODES)}")
         if not self.scales or not all(0.05 <= scale <= 20 for scale in self.scales):
@@ -89,7 +89,7 @@ class Inference:
 
 
 def usual_stride(crop: SizePx) -> SizePx:
-    """Return the step for a window: two thirds of its side, as mmsegmentation's configs have them.
+    """Return the stride of a window, px: two thirds of its side, as in mmsegmentation's configs.
 
     341 for 512, 513 for 769, 85 for 128.
     """
@@ -103,10 +103,10 @@ class Predictor:
     Parameters
     ----------
     network
-        (N, 3, H, W) normalized images → logits (N, K, h, w) of any size, or what holds them. Logits are
-        resized bilinearly by its `align_corners`, False if it has no such attribute.
+        Maps normalized images (N, 3, H, W) to logits (N, K, h, w) of any size, or a container of them.
+        Logits are resized bilinearly by its `align_corners`, False if it has no such attribute.
     inference
-        How.
+        How predictions are made.
     """
 
     def __init__(self, network: nn.Module, inference: Inference) -> None:
@@ -117,14 +117,14 @@ class Predictor:
 
     @property
     def multiple(self) -> int:
-        """What the sides of images are padded to multiples of, px; 1 for a network that takes any size."""
+        """Number of pixels, to a multiple of which images are padded; 1 for a network that takes any size."""
         return self._padded.multiple
 
     def scores(self, image: torch.Tensor) -> torch.Tensor:
-        """Map an image (3, H, W) to what its classes are chosen by, (K, H, W).
+        """Map an image (3, H, W) to the scores (K, H, W) from which its classes are chosen.
 
-        Logits of a single view of several classes, for their softmax has the same order; else probabilities,
-        averaged over the views.
+        These are probabilities, averaged over scales and flips; with a single view of several classes they
+        are logits, which have the same order.
         """
         total: torch.Tensor | None = None
         views = 0
@@ -135,7 +135,7 @@ class Predictor:
         return total[0] if views == 1 else total[0].div_(views)
 
     def choose(self, scores: torch.Tensor) -> torch.Tensor:
-        """Choose the (H, W) int64 classes by what `scores` returned."""
+        """Choose the classes (H, W) int64 from the result of `scores`."""
         return (scores[0] > self.inference.threshold).long() if len(scores) == 1 else scores.argmax(0)
 
     def _views(self, image: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -154,10 +154,10 @@ class Predictor:
 
     def _view(self, image: torch.Tensor) -> torch.Tensor:
         """(1, 3, H, W) → logits (1, K, H, W)."""
-        plan = self.inference
-        if plan.mode == "whole" or plan.crop is None or plan.stride is None:
+        how = self.inference
+        if how.mode == "whole" or how.crop is None or how.stride is None:
             return self._padded(image)
-        return slide(self._padded, image, plan.crop, plan.stride, plan.batch_size)
+        return slide(self._padded, image, how.crop, how.stride, how.batch_size)
 
     def _logits(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) → logits (N, K, H, W)."""
@@ -171,7 +171,7 @@ class Predictor:
 
 
 def resize_image(image: torch.Tensor, scale: float) -> torch.Tensor:
-    """Scale images (N, C, H, W) bilinearly, without antialiasing, to the sides that mmcv would give them."""
+    """Scale images (N, C, H, W) bilinearly, without antialiasing, to the size that mmcv would give them."""
     height, width = image.shape[-2:]
     size = max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
     if size == (height, width):
@@ -187,7 +187,7 @@ def slide(
     Parameters
     ----------
     forward
-        Windows (N, 3, h, w) → logits (N, K, h, w).
+        Maps windows (N, 3, h, w) to logits (N, K, h, w).
     image
         (1, 3, H, W).
     crop, stride, batch_size
@@ -216,7 +216,7 @@ def slide(
 
 
 def window_places(size: SizePx, crop: SizePx, stride: SizePx) -> Sequence[tuple[int, int]]:
-    """Upper left corners (y, x) of the windows, row by row; the last ones are moved back into the image."""
+    """Return the upper left corners (y, x) of the windows, row by row; the last ones lie against the edge."""
     ys, xs = (
         [max(0, min(i * step, length - side)) for i in range(max(0, -(-(length - side) // step)) + 1)]
         for length, side, step in zip(size, crop, stride, strict=True)

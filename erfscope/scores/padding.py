@@ -1,4 +1,4 @@
-"""Networks that take only sides that are multiples of their stride, such as other libraries' U-Nets."""
+"""Pad images for networks that take only multiples of their stride, such as other libraries' U-Nets."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from erfscope.errors import ErfscopeError, ScoreError, one_line
 from erfscope.system.memory import translate_out_of_memory
 
 MULTIPLE = 32
-"""The stride of the usual encoders; a network that needs less is content with it, too."""
+"""Stride of the usual encoders, px; networks of a smaller stride take its multiples, too."""
 
 
 class Padded:
@@ -22,12 +22,12 @@ class Padded:
     Parameters
     ----------
     forward
-        Images (N, 3, H, W) → logits (N, K, H, W).
+        Maps images (N, 3, H, W) to logits (N, K, H, W).
 
     Attributes
     ----------
     multiple
-        Of which the sides are made multiples, px: 1 until a size is refused.
+        Sides are padded to multiples of this, px: 1 until a size is refused.
     """
 
     def __init__(self, forward: Callable[[torch.Tensor], torch.Tensor]) -> None:
@@ -35,12 +35,12 @@ class Padded:
         self.multiple = 1
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) → logits (N, K, H, W).
+        """Map images (N, 3, H, W) to logits (N, K, H, W).
 
         Raises
         ------
         ScoreError, ComputeError
-            The network doesn't run on them, padded or not, or memory ends.
+            The network doesn't run on them, padded or not, or memory runs out.
         """
         try:
             return self._run(images, self.multiple)

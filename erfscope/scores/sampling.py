@@ -1,4 +1,4 @@
-"""How much a score would differ on other images of the same kind."""
+"""The error of a score from the sampling of images."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,20 +6,20 @@ from numpy.typing import NDArray
 from erfscope.records.scores import mean_iou
 
 MIN_IMAGES = 8
-"""With fewer the spread itself is unknown, as with groups of images elsewhere in erfscope."""
+"""Fewer images give no useful estimate of the spread."""
 
 
 def miou_stderr(counts: NDArray[np.int64]) -> float | None:
     """Return the standard error of the mIoU from the sampling of images: the delete-one jackknife.
 
-    The mIoU is no mean over images but a mean of ratios of sums, so that the images' own IoUs don't tell its
-    error. A class that occurs in one image only leaves the mean with it. Images are taken as independent;
-    frames of one drive are less.
+    The mIoU is no mean over images but a mean of ratios of sums, so that the spread of the images' own
+    IoUs isn't its error. A class that occurs in one image only leaves the mean with that image. Images
+    are taken as independent; frames of one drive are less.
 
     Parameters
     ----------
     counts
-        (N, 3, K): of each image the pixels by class that are predicted rightly, predicted so, truly so.
+        (N, 3, K): for each image and class, the pixels that are correct, predicted, and labeled so.
 
     Returns
     -------

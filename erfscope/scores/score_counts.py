@@ -1,4 +1,4 @@
-"""What is counted while images go by: confusion of all, and of each image what its error bar needs."""
+"""Counts over images: the confusion matrix of all, and the counts of each for the error of the mIoU."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from erfscope.scores.confusion import confusion_matrix
 from erfscope.scores.sampling import miou_stderr
 
 
-class Tally:
-    """Adds up confusion matrices, one an image.
+class ScoreCounts:
+    """Adds up the confusion matrices of images.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class Tally:
     Attributes
     ----------
     matrix
-        (K, K) int64, rows the truth.
+        (K, K) int64, pixels, rows the truth.
     """
 
     def __init__(self, num_classes: int) -> None:

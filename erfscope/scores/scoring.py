@@ -1,4 +1,4 @@
-"""What one run adds up: images scored and skipped, over whole images and in bands about boundaries."""
+"""Scores of one run, over whole images and in bands about boundaries, and the images skipped."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,20 @@ from erfscope.datasets import Sample
 from erfscope.errors import ScoreError
 from erfscope.records.scores import Scores
 from erfscope.scores.boundaries import boundary_distance, keep_band
-from erfscope.scores.score_counts import Tally
+from erfscope.scores.score_counts import ScoreCounts
 
 
 class Scoring:
-    """Counts of one run.
+    """Collects the counts of one run.
 
     Parameters
     ----------
     classes
         Names of the dataset's classes.
     widths, void_is_boundary
-        Of the bands; see `scores.boundaries`.
+        Widths of the bands, px, and whether pixels without a class bound them; see `scores.boundaries`.
     total, max_skipped
-        How many images there are, and the share of them that may be skipped.
+        Number of images, and the share of them, in 0 to 1, that may be skipped.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class Scoring:
     ) -> None:
         self.classes, self.total, self.max_skipped = tuple(classes), total, max_skipped
         self.void_is_boundary = void_is_boundary
-        self.whole = Tally(len(classes))
-        self.bands = {width: Tally(len(classes)) for width in sorted(set(widths))}
+        self.whole = ScoreCounts(len(classes))
+        self.bands = {width: ScoreCounts(len(classes)) for width in sorted(set(widths))}
         self.skipped: list[tuple[str, str]] = []
         self.done = 0
 
@@ -60,9 +60,9 @@ class Scoring:
         if self.bands:
             label = sample.label.cpu().numpy().astype(np.uint8)
             distance = boundary_distance(label, max(self.bands), void_is_boundary=self.void_is_boundary)
-            for width, tally in self.bands.items():
+            for width, counts in self.bands.items():
                 band = torch.from_numpy(keep_band(label, distance, width))
-                tally.add(predicted, band.to(predicted.device))
+                counts.add(predicted, band.to(predicted.device))
         self.done += 1
 
     def check(self) -> None:
@@ -79,9 +79,9 @@ class Scoring:
             raise ScoreError(f"no pixel of the {self.done} images has a class; check the dataset's labels")
 
     def scores(self) -> Scores:
-        """Scores over whole images."""
+        """Return the scores over whole images."""
         return self.whole.scores(self.classes)
 
     def trimap(self) -> dict[float, Scores]:
-        """Scores in the bands, by width."""
-        return {width: tally.scores(self.classes) for width, tally in self.bands.items()}
+        """Return the scores in the bands, by width in px."""
+        return {width: counts.scores(self.classes) for width, counts in self.bands.items()}

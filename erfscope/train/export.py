@@ -1,4 +1,4 @@
-"""Writes trained weights as safetensors that say what network they are of; `checkpoints` reads them."""
+"""Write trained weights as safetensors that describe their network; `checkpoints` reads them."""
 
 import json
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from erfscope.zoo.description import NetworkDescription
 
 @dataclass(frozen=True)
 class Exporter:
-    """What every file of weights of a run says of itself.
+    """Writes the weights of one run, with a header that describes network, dataset and recipe.
 
     Attributes
     ----------
     name
-        Of the network in the catalog.
+        Name of the network in the catalog.
     """
 
     name: str
@@ -32,8 +32,8 @@ class Exporter:
     dataset: ImageDataset
 
     def metadata(self, **facts: Any) -> dict[str, str]:
-        """Return the header: JSON under one name, as `checkpoints.formats.trained` reads it."""
-        told = {
+        """Return the header: JSON under one name, as `checkpoints.formats.trained_reader` reads it."""
+        header = {
             "name": self.name,
             "network": self.description.summary(),
             "classes": list(self.dataset.classes),
@@ -43,11 +43,11 @@ class Exporter:
             "recipe": plain(self.recipe),
             **facts,
         }
-        return {"format": "pt", KEY: json.dumps(told)}
+        return {"format": "pt", KEY: json.dumps(header)}
 
     def write(self, path: Path, state: dict[str, torch.Tensor], **facts: Any) -> None:
         """Write a state dict, complete or not at all; `facts`, such as the iteration, go into the header."""
-        # Of channels-last memory, which safetensors doesn't know.
+        # Contiguous, since safetensors doesn't know channels-last memory.
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-        with replacing(path) as temporary:  # written here, for safetensors' own files are their owner's alone
+        with replacing(path) as temporary:  # not by safetensors, whose files only their owner may read
             temporary.write_bytes(save(tensors, metadata=self.metadata(**facts)))

@@ -1,4 +1,4 @@
-"""The log of a run: a line of JSON and a row of a table for every step that is told."""
+"""The log of a run: a line of JSON and a row of a table every few iterations."""
 
 import csv
 import io
@@ -23,9 +23,9 @@ class RunLog:
     Parameters
     ----------
     folder
-        The run's.
+        Folder of the run.
     iteration
-        The run goes on from there: what was told of later ones is taken back. 0 begins anew.
+        Iteration from which the run is resumed; rows of later ones are removed. 0 begins anew.
     """
 
     def __init__(self, folder: Path, iteration: int) -> None:
@@ -36,7 +36,7 @@ class RunLog:
         self._board = _tensorboard(folder / "tensorboard", iteration)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Append one row; its keys are of `COLUMNS`, `iteration` among them."""
+        """Append one row; its keys are among `COLUMNS`, and `iteration` is one of them."""
         with self.lines.open("a") as file:
             file.write(f"{json.dumps(row)}\n")
         with self.table.open("a", newline="") as file:
@@ -47,13 +47,13 @@ class RunLog:
                     self._board.add_scalar(name, value, row["iteration"])
 
     def close(self) -> None:
-        """Write out what is waiting."""
+        """Flush TensorBoard's events."""
         if self._board is not None:
             self._board.close()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Read `log.jsonl`; a last line that was cut off, by a kill say, is left out, as is a missing file."""
+    """Read `log.jsonl`, without a last line that a kill cut off; a missing file has no rows."""
     rows = []
     for line in path.read_text().splitlines() if path.is_file() else []:
         try:
@@ -81,7 +81,7 @@ def _rewrite(path: Path, content: str) -> None:
 
 
 def _tensorboard(folder: Path, iteration: int) -> Any:
-    """Open TensorBoard's writer, which hides what was told after `iteration`; None if it isn't installed."""
+    """Open TensorBoard's writer, which hides events after `iteration`; None if it isn't installed."""
     if find_spec("tensorboard") is None:
         return None
     writer: Any = import_module("torch.utils.tensorboard")

@@ -5,63 +5,62 @@ from dataclasses import dataclass, field
 
 import torch
 
-from erfscope.train.distributed import World
+from erfscope.system.process_group import ProcessGroup
 
 
 @dataclass
-class Tally:
-    """What steps add up to.
+class LossMeter:
+    """Losses and time of the steps of one session.
+
+    A window is the steps since the last row of the log.
 
     Attributes
     ----------
-    images_a_step
-        Of all processes.
-    images, busy
-        Since the beginning of the session, and the seconds that their steps took.
+    processes
+        Over which losses are averaged.
+    images_per_step
+        Images of one step, of all processes together.
+    images, seconds
+        Images of all steps of the session that were read, and the time that these steps took.
     """
 
-    world: World
-    images_a_step: int
+    processes: ProcessGroup
+    images_per_step: int
     images: int = 0
-    busy: float = 0.0
-    _waiting: list[torch.Tensor] = field(default_factory=list)
+    seconds: float = 0.0
+    _unread: list[torch.Tensor] = field(default_factory=list)
     _window: list[float] = field(default_factory=list)
     _window_began: float = 0.0
     _clock: float = 0.0
 
     def start(self) -> None:
-        """Begin to count the time, after what is no step."""
+        """Start the clock; the time before it, of a validation say, isn't counted."""
         self._clock = time.perf_counter()
 
     def add(self, loss: torch.Tensor) -> None:
-        """Take in this process's loss of one step; it isn't read yet."""
-        self._waiting.append(loss)
+        """Take this process's loss of one step, a scalar; it isn't read from the device yet."""
+        self._unread.append(loss)
 
     @property
     def unread(self) -> int:
-        """How many losses wait."""
-        return len(self._waiting)
+        """Number of losses that are not read yet."""
+        return len(self._unread)
 
     def read(self) -> tuple[list[float], float]:
-        """Return the losses that waited, means over the processes, and the seconds since the last reading."""
-        losses: list[float] = (self.world.sum(torch.stack(self._waiting)) / self.world.size).tolist()
-        self._waiting.clear()
+        """Return the unread losses, means over the processes, and the seconds since the last reading."""
+        losses: list[float] = (self.processes.sum(torch.stack(self._unread)) / self.processes.size).tolist()
+        self._unread.clear()
         now = time.perf_counter()
-        seconds, self._clock = now - self._clock, now
-        self.busy += seconds
-        self.images += len(losses) * self.images_a_step
+        elapsed, self._clock = now - self._clock, now
+        self.seconds += elapsed
+        self.images += len(losses) * self.images_per_step
         self._window += losses
-        return losses, seconds
+        return losses, elapsed
 
     @property
     def speed(self) -> float | None:
-        """Images per second in this session; None before any."""
-        return self.images / self.busy if self.busy else None
-
-    @property
-    def steps(self) -> int:
-        """Of the window: since the last row of the log."""
-        return len(self._window)
+        """Images per second in this session; None before the first reading."""
+        return self.images / self.seconds if self.seconds else None
 
     @property
     def window_loss(self) -> float:
@@ -71,10 +70,10 @@ class Tally:
     @property
     def window_speed(self) -> float | None:
         """Images per second in the window."""
-        seconds = self.busy - self._window_began
-        return self.steps * self.images_a_step / seconds if seconds else None
+        seconds = self.seconds - self._window_began
+        return len(self._window) * self.images_per_step / seconds if seconds else None
 
     def close_window(self) -> None:
         """Begin the next window."""
         self._window.clear()
-        self._window_began = self.busy
+        self._window_began = self.seconds

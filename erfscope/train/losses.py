@@ -1,4 +1,4 @@
-"""What is minimized: cross-entropy and Dice, weighted, over all pixels or the hard ones.
+"""Losses: weighted cross-entropy and Dice, over all pixels or the hard ones.
 
 All are means over pixels or images, ignored ones counting as zero, as mmsegmentation has them: the loss of
 a batch is the mean of those of its halves, so that processes and accumulated passes give the gradient of
@@ -24,17 +24,25 @@ class Loss:
     Attributes
     ----------
     recipe
-        Which losses, with what weights.
+        Which losses are added, with which weights.
     class_weights
-        (K,), or None for ones.
+        (K,), or None for equal weights.
     """
 
     recipe: LossRecipe
     class_weights: torch.Tensor | None
 
     @classmethod
-    def of(cls, recipe: LossRecipe, num_classes: int, device: torch.device, dtype: torch.dtype) -> "Loss":
-        """Make the loss; `TrainError` for class weights that aren't one a class, or nothing to minimize."""
+    def from_recipe(
+        cls, recipe: LossRecipe, num_classes: int, device: torch.device, dtype: torch.dtype
+    ) -> "Loss":
+        """Make the loss of a recipe.
+
+        Raises
+        ------
+        TrainError
+            There isn't one class weight for each class, or both losses have weight 0.
+        """
         if not recipe.cross_entropy and not recipe.dice:
             raise TrainError(
                 "loss: nothing to minimize; give loss.cross_entropy or loss.dice a weight above 0"
@@ -47,14 +55,14 @@ class Loss:
         return cls(recipe, torch.tensor(recipe.class_weights, device=device, dtype=dtype))
 
     def __call__(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """(N, K, h, w) logits and (N, h, w) int64 classes, `IGNORE` for none → the loss, a scalar."""
+        """Map logits (N, K, h, w) and classes (N, h, w) int64, `IGNORE` for none, to the loss, a scalar."""
         total = self.auxiliary(logits, label) if not self.recipe.ohem else self._hard(logits, label)
         if self.recipe.dice:
             total = total + self.recipe.dice * dice(logits, label, self.class_weights)
         return total
 
     def auxiliary(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Plain cross-entropy, which is what an auxiliary head minimizes."""
+        """Return the plain cross-entropy, which is the loss of an auxiliary head."""
         return self.recipe.cross_entropy * cross_entropy(logits, label, self.class_weights).mean()
 
     def _hard(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
@@ -86,8 +94,8 @@ def dice(logits: torch.Tensor, label: torch.Tensor, weights: torch.Tensor | None
 def hard_pixels(logits: torch.Tensor, label: torch.Tensor, probability: float, kept: int) -> torch.Tensor:
     """Return an (N, h, w) mask of online hard example mining, as mmsegmentation's OHEMPixelSampler.
 
-    Pixels are hard whose class has less than `probability`; that limit is raised until there are
-    `kept` · N, if there are as many.
+    A pixel is hard if its class has a probability below `probability`; that limit is raised until `kept` · N
+    pixels are hard, if there are as many.
     """
     valid = label != IGNORE
     own = logits.softmax(1).gather(1, label.masked_fill(~valid, 0)[:, None])[:, 0]
@@ -99,15 +107,15 @@ def hard_pixels(logits: torch.Tensor, label: torch.Tensor, probability: float, k
 
 
 def reduce_label(label: torch.Tensor, size: tuple[int, int], *, align_corners: bool) -> torch.Tensor:
-    """Take from (N, H, W) the label at the (h, w) places where bilinear enlarging has its samples."""
+    """Reduce labels (N, H, W) to (N, h, w): the nearest label to each sample of bilinear resizing."""
     rows, columns = (
-        _places(full, part, align_corners).to(label.device)
+        _sample_positions(full, part, align_corners).to(label.device)
         for full, part in zip(label.shape[-2:], size, strict=True)
     )
     return label[:, rows][:, :, columns]
 
 
-def _places(full: int, part: int, align_corners: bool) -> torch.Tensor:
+def _sample_positions(full: int, part: int, align_corners: bool) -> torch.Tensor:
     steps = torch.arange(part, dtype=torch.float64)
     aligned, centered = steps * ((full - 1) / max(part - 1, 1)), (steps + 0.5) * (full / part) - 0.5
     places = aligned if align_corners else centered

@@ -1,4 +1,4 @@
-"""Which parameters move, and how."""
+"""Which parameters are trained, by which optimizer, at which learning rate."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from torch import nn
 
 from erfscope.errors import TrainError
 from erfscope.train.network.auxiliary import TrainedNetwork
-from erfscope.train.recipes.recipe import NetworkRecipe, OptimizerRecipe
+from erfscope.train.recipes.recipe import NetworkRecipe, OptimizerRecipe, ScheduleRecipe
 from erfscope.zoo.attention import DropPath
 
 _BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 
 
 def freeze(model: TrainedNetwork, recipe: NetworkRecipe) -> None:
-    """Take from the parameters that are to stay as they are their gradients."""
+    """Exclude the parameters that the recipe freezes from training."""
     if recipe.freeze_backbone:
         model.network.backbone.requires_grad_(False)
     if recipe.batch_norm == "frozen":
@@ -24,9 +24,10 @@ def freeze(model: TrainedNetwork, recipe: NetworkRecipe) -> None:
 
 
 def freeze_unread(model: TrainedNetwork, size: tuple[int, int]) -> None:
-    """Take gradients from the parameters that nothing reads, such as norms of maps that no head takes.
+    """Exclude parameters that don't reach the logits, such as norms of maps that no head reads.
 
-    Found by a pass of one image of (H, W). Processes that train together wait for every gradient.
+    They are found by a forward and a backward pass of one image of `size` (H, W), px. Processes that train
+    together wait for the gradient of every trained parameter, which these would never get.
     """
     example = next(model.parameters())
     image = torch.zeros(1, 3, *size, device=example.device, dtype=example.dtype)
@@ -38,7 +39,7 @@ def freeze_unread(model: TrainedNetwork, size: tuple[int, int]) -> None:
 
 
 def set_training(model: TrainedNetwork, recipe: NetworkRecipe) -> None:
-    """Put the model into training mode, but for what is frozen."""
+    """Put the model into training mode, except for its frozen parts."""
     model.train()
     if recipe.freeze_backbone:
         model.network.backbone.eval()
@@ -49,7 +50,7 @@ def set_training(model: TrainedNetwork, recipe: NetworkRecipe) -> None:
 
 
 def set_dropout(model: nn.Module, probability: float | None) -> None:
-    """Give all dropout layers a probability; None leaves them. Zero stops stochastic depth, too."""
+    """Set the probability of all dropout layers; None keeps it. Zero turns off stochastic depth, too."""
     for module in model.modules():
         drops = isinstance(module, nn.modules.dropout._DropoutNd)
         if probability is not None and drops and not (probability and isinstance(module, DropPath)):
@@ -80,3 +81,28 @@ def _groups(model: TrainedNetwork, recipe: OptimizerRecipe) -> list[dict[str, An
         {"params": parameters, "lr": lr, "base_lr": lr, "weight_decay": decay}
         for (lr, decay), parameters in by_rule.items()
     ]
+
+
+def learning_rate(schedule: ScheduleRecipe, base_lr: float, iteration: int) -> float:
+    """Return the learning rate of an iteration: a closed form, so that no schedule has to be saved.
+
+    Parameters
+    ----------
+    schedule
+        T = `iterations`, p = `power`, m = `min_lr`, W = `warmup`: "poly" is (base − m) (1 − t/T)^p + m. In
+        the first W iterations the rate is multiplied by 1 − (1 − t/W) (1 − `warmup_ratio`). Both are
+        mmsegmentation's.
+    base_lr
+        Learning rate that the schedule starts from.
+    iteration
+        t, counted from 0.
+    """
+    rate = base_lr
+    if schedule.policy == "poly":
+        floor = min(schedule.min_lr, base_lr)
+        rate = (base_lr - floor) * (1 - iteration / schedule.iterations) ** schedule.power + floor
+    elif schedule.policy == "step":
+        rate = base_lr * schedule.step_factor ** sum(iteration >= step for step in schedule.steps)
+    if iteration < schedule.warmup:
+        rate *= 1 - (1 - iteration / schedule.warmup) * (1 - schedule.warmup_ratio)
+    return rate

@@ -1,4 +1,4 @@
-"""Scores the network on the validation images while it is trained; each process takes its share."""
+"""Score the network on the validation images while it is trained; each process takes its share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from erfscope.datasets import ImageDataset
 from erfscope.engine.accumulation import ProgressCallback
 from erfscope.records.scores import Evaluation, Scores
 from erfscope.scores.evaluate import evaluate
-from erfscope.train.distributed import World
+from erfscope.system.process_group import ProcessGroup
 from erfscope.train.recipes.recipe import Recipe
 
 
@@ -21,19 +21,23 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Validation:
-    """How to score.
+    """Scores a network on the validation images, together with the other processes.
 
     Attributes
     ----------
+    recipe
+        Its sections `validation` and `data` say how images are scored.
     dataset
         The validation images, normalized as in training.
+    processes
+        The processes that share the images.
     stopped
-        Whether a signal came; then scoring ends, where this process is alone.
+        Returns whether a signal came; scoring then ends early, if there is one process only.
     """
 
     recipe: Recipe
     dataset: ImageDataset
-    world: World
+    processes: ProcessGroup
     stopped: Callable[[], bool]
 
     def scores(self, network: nn.Module) -> Scores | None:
@@ -42,36 +46,36 @@ class Validation:
             matrix = self._share(network)
         except StoppedError:
             return None
-        self.world.sum(matrix)
+        self.processes.sum(matrix)
         return Scores.from_confusion(matrix.cpu().numpy(), self.dataset.classes)
 
     def _share(self, network: nn.Module) -> torch.Tensor:
-        world = self.world
-        chosen = self.dataset.chosen[world.rank :: world.size]
+        processes = self.processes
+        chosen = self.dataset.chosen[processes.rank :: processes.size]
         classes = len(self.dataset.classes)
         if not chosen:
-            return torch.zeros(classes, classes, dtype=torch.int64, device=world.device)
+            return torch.zeros(classes, classes, dtype=torch.int64, device=processes.device)
         images = replace(self.dataset, chosen=chosen)
-        evaluation = score(network, images, self.recipe, device=str(world.device), progress=self._watch)
-        return torch.from_numpy(np.asarray(evaluation.confusion, np.int64)).to(world.device)
+        evaluation = score(network, images, self.recipe, device=str(processes.device), progress=self._watch)
+        return torch.from_numpy(np.asarray(evaluation.confusion, np.int64)).to(processes.device)
 
     def _watch(self, done: int, skipped: int) -> None:
-        if self.world.size == 1 and self.stopped():
+        if self.processes.size == 1 and self.stopped():
             raise StoppedError
 
 
 def score(
     network: nn.Module, images: ImageDataset, recipe: Recipe, *, device: str, progress: ProgressCallback
 ) -> Evaluation:
-    """Score a network as its recipe says."""
-    plan, slides = recipe.validation, recipe.validation.mode == "slide"
+    """Score a network on images in the way its recipe says; see `scores.evaluate.evaluate`."""
+    how, slides = recipe.validation, recipe.validation.mode == "slide"
     return evaluate(
         network,
         images,
         fitted=recipe.augment.fit == "resize",
-        mode=plan.mode,
+        mode=how.mode,
         crop=recipe.data.size if slides else None,
-        stride=(plan.stride, plan.stride) if slides and plan.stride else None,
+        stride=(how.stride, how.stride) if slides and how.stride else None,
         device=device,
         workers=recipe.run.workers,
         progress=progress,

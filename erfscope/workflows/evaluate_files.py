@@ -1,4 +1,4 @@
-"""From names on the command line to scores, their file and their figure."""
+"""Score a network by the names of model and dataset; write scores and figure."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -26,30 +26,30 @@ def evaluate_files(
     progress: Callable[[str, int], AbstractContextManager[ProgressCallback]],
     **options: Any,
 ) -> Evaluation:
-    """Do what `erfscope evaluate` says: check the files to write, open everything, score, write.
+    """Open a network and a dataset, score the network, write its scores and draw their figure.
 
     Images are normalized as the network's checkpoint says, if it does. Without a size they keep their own;
-    drawn ones are drawn at the checkpoint's crop, else at the layout's size.
+    synthetic ones are made at the size of the checkpoint's training crop, else at the dataset's default.
 
     Parameters
     ----------
     network
         Arguments of `load_model`.
     out
-        JSON file to write: the summary and the confusion matrix; or None.
+        JSON file for the summary and the confusion matrix; None writes none.
     figure
-        PNG, PDF or SVG file to draw the confusion matrix to, or None.
+        PNG, PDF or SVG file for a figure of the confusion matrix; None draws none.
     warn
-        Is told what must not pass silently.
+        Is called with each warning.
     progress
-        Opens a display from a label and the number of images.
+        Opens a display of progress from a label and the number of images.
     **options
-        Those of the command line, by name: of `open_dataset` and `scores.evaluate.evaluate`.
+        Options of `open_dataset` and of `scores.evaluate.evaluate`, by name.
 
     Raises
     ------
     ErfscopeError
-        What can't be opened, scored or written.
+        The network or dataset can't be opened or scored, or a file can't be written.
     """
     _check_targets(out, figure, overwrite=overwrite)
     asked = select(options, "root", "split", "size", "fit", "images", "seed", "options")
@@ -59,18 +59,18 @@ def evaluate_files(
     for flag in weight_flags(model.info, images.classes):  # now, for the run may take hours
         warn(flag.message)
     images = preprocess_as_trained(images, model.info.training, keep_size=asked["size"] is not None)
-    drawn = not isinstance(images, PluggedDataset) and images.root is None
-    how = select(options, "mode", "crop", "stride", "scales", "short_side", "flip")
-    how |= select(options, "threshold", "batch_size")
+    synthetic = not isinstance(images, PluggedDataset) and images.root is None
+    inference = select(options, "mode", "crop", "stride", "scales", "short_side", "flip")
+    inference |= select(options, "threshold", "batch_size")
     bands = select(options, "trimap_widths", "trimap_void")
     limits = select(options, "device", "workers", "max_skipped")
     with progress(model.info.name, len(images)) as shown:
         evaluation = evaluate(
             model,
             images,
-            fitted=asked["size"] is not None and not drawn,
+            fitted=asked["size"] is not None and not synthetic,
             progress=shown,
-            **how,
+            **inference,
             **bands,
             **limits,
         )
@@ -82,7 +82,7 @@ def evaluate_files(
 
 
 def write_scores(evaluation: Evaluation, path: Path) -> None:
-    """Write the summary and the confusion matrix (rows the truth) as JSON, whole or not at all."""
+    """Write the summary and the confusion matrix (rows the truth) as JSON, complete or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(scores_text(evaluation))
 

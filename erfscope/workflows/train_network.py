@@ -1,4 +1,4 @@
-"""From a recipe to trained weights in a folder."""
+"""Train a network by a recipe, into a folder."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,20 +8,15 @@ from erfscope.errors import TrainError
 from erfscope.records.flags import Flag, flag_fields
 from erfscope.system.atomic_files import replacing
 from erfscope.system.memory import peak_memory
-from erfscope.system.signals import Stop, stoppable
-from erfscope.train.assemble import Subject, make_batches, make_stepper, open_subject
-from erfscope.train.distributed import open_world
-from erfscope.train.export import Exporter
-from erfscope.train.log import RunLog, read_log
-from erfscope.train.loop import BEST, LAST, LAST_STATE, Loop, Show
+from erfscope.system.process_group import open_process_group
+from erfscope.system.signals import stoppable
+from erfscope.train.log import read_log
 from erfscope.train.recipes.fields import plain
 from erfscope.train.recipes.load_recipe import load_recipe, settings_of, write_toml
 from erfscope.train.recipes.recipe import Recipe
-from erfscope.train.repeatable import repeatable
-from erfscope.train.train_state import load_state
-from erfscope.train.trainer import Stepper
-from erfscope.train.validation import Validation
-from erfscope.workflows.train_warnings import notes_of, warnings_of
+from erfscope.train.trainer import BEST, LAST, LAST_STATE, ShowRow, Trainer
+from erfscope.train.training_setup import open_setup, repeatable
+from erfscope.workflows.train_warnings import find_notes, find_warnings
 
 RECIPE, CURVES, LOG = "recipe.toml", "curves.png", "log.jsonl"
 _WRITTEN = (RECIPE, CURVES, LOG, "log.csv", LAST_STATE, LAST, BEST)
@@ -35,19 +30,19 @@ _FIELDS = {
     "workers": ("run", "workers"),
 }  # fmt: skip
 
-Tell = Callable[[str], None]
+Say = Callable[[str], None]
 
 
 def choose_recipe(spec: str | None, options: Mapping[str, Any]) -> tuple[Recipe, Path]:
-    """Return the recipe and the folder that the options of `erfscope train` ask for.
+    """Return the recipe and the folder of the run, from the options of `erfscope train`.
 
-    Without a name, that of the run in the folder, which is to go on. The named options count more than
-    `settings`.
+    Without a name, the recipe is that of the run in the folder, which is resumed. Named options take
+    precedence over `settings`.
 
     Raises
     ------
     TrainError
-        No recipe is named, or it can't be as asked.
+        No recipe is named, or one of its fields is wrong.
     """
     out: Path | None = options["out"]
     if spec is None:
@@ -59,7 +54,7 @@ def choose_recipe(spec: str | None, options: Mapping[str, Any]) -> tuple[Recipe,
 
 
 def recipe_changes(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the fields that options of the command line change, by section; those left out change none."""
+    """Return the fields that options of the command line change, by section."""
     changes = settings_of(options.get("settings") or ())
     if options.get("rates") and options.get("base_rate"):
         raise TrainError("--rates and --base-rate say the same; give one of them")
@@ -83,62 +78,61 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
-    warn: Tell = lambda text: None,
-    note: Tell = lambda text: None,
-    show: Show = lambda row: None,
+    warn: Say = lambda text: None,
+    note: Say = lambda text: None,
+    show: ShowRow = lambda row: None,
 ) -> dict[str, Any] | None:
-    """Train a network; started by torchrun, together with the other processes.
+    """Train a network, under torchrun together with its other processes.
 
     Parameters
     ----------
     recipe
-        See `train.recipes.reading.load_recipe`.
+        As `train.recipes.load_recipe.load_recipe` returns it.
     out
         Folder for `recipe.toml`, `log.jsonl`, `log.csv`, `curves.png`, `last.pt`, and `best.safetensors` and
         `last.safetensors`, which `load_model` takes.
     resume
-        Go on from `last.pt`, if there is one.
+        Resume from `last.pt`, if there is one.
     overwrite
         Begin anew in a folder that holds a run.
     device
         "auto", "cpu", "cuda" or "cuda:N".
     warn, note, show
-        Are told, in the first process, what must not pass silently, what is worth knowing, and the log's
-        rows.
+        Are called in the main process with each warning, each note, and each row of the log.
 
     Returns
     -------
     dict or None
         JSON-able: out, iterations, interrupted, seconds, images_per_second, loss, miou, best, last, recipe,
-        flags, and more; None in all processes but the first.
+        flags, and more; None in all processes but the main one.
 
     Raises
     ------
     ErfscopeError
-        What can't be trained as asked, in one line.
+        The network can't be trained as asked; the message is one line.
     """
     flags: list[Flag] = []
-    with open_world(device) as world, stoppable() as stop:
-        world.lead(lambda: _check_folder(out, resume=resume, overwrite=overwrite))
-        subject = open_subject(recipe)
-        if world.leads:
-            for flag in warnings_of(recipe, subject, world):
+
+    with open_process_group(device) as processes, stoppable() as stop:
+        processes.run_on_main_process(lambda: _check_folder(out, resume=resume, overwrite=overwrite))
+        setup = open_setup(recipe)
+        if processes.is_main_process:
+            for flag in find_warnings(setup, processes):
                 flags.append(flag)
                 warn(flag.message)
-            for text in notes_of(recipe, subject, world):
+            for text in find_notes(setup, processes):
                 note(text)
-        with repeatable(recipe, world):
-            stepper = make_stepper(recipe, subject, world)
-            world.lead(lambda: _begin_folder(out, recipe, resume=resume))
-            loop = _make_loop(subject, stepper, out, stop, show if world.leads else _silent)
-            finished = loop.run()
-        if not world.leads:
+        with repeatable(recipe, processes):
+            trainer = Trainer(setup, processes, out, stop, show if processes.is_main_process else _silent)
+            processes.run_on_main_process(lambda: _begin_folder(out, recipe, resume=resume))
+            finished = trainer.run()
+        if not processes.is_main_process:
             return None
         if not finished:
             message = f"interrupted by {stop.name or 'a signal'}: --resume goes on"
             flags.append(Flag("interrupted", message))
         _draw(out, f"{out.name}: {recipe.title or recipe.network.model}")
-        return _document(recipe, subject, loop, out, finished=finished, flags=flags)
+        return _summary(trainer, finished=finished, flags=flags)
 
 
 def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -156,14 +150,14 @@ def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def _begin_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Make the folder, clear it of another run, and write the recipe, once all that it names was found."""
+    """Make the folder, remove the files of another run from it, and write the recipe."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         for path in () if resume else _files_of_a_run(out):
             path.unlink()
     except OSError as error:
         raise TrainError(f"can't write to {out} ({error.strerror}); choose another by --out") from error
-    if not (out / LAST_STATE).exists():  # else it must be that of the state
+    if not (out / LAST_STATE).exists():  # else the folder holds the recipe of that state
         with replacing(out / RECIPE) as temporary:
             temporary.write_bytes(write_toml(recipe))
 
@@ -172,33 +166,8 @@ def _files_of_a_run(out: Path) -> list[Path]:
     return [out / name for name in _WRITTEN if (out / name).exists()]
 
 
-def _make_loop(subject: Subject, stepper: Stepper, out: Path, stop: Stop, show: Show) -> Loop:
-    recipe, world = stepper.recipe, stepper.world
-    workers, threads = world.share_cores(recipe.run.workers)
-    start = make_batches(recipe, subject, world, workers)
-    state = out / LAST_STATE
-    if state.is_file():
-        load_state(state, stepper.parts, recipe)
-    iteration = stepper.parts.progress.iteration
-    validation = None
-    if subject.validation is not None:
-        validation = Validation(recipe, subject.validation, world, lambda: bool(stop))
-    return Loop(
-        recipe=recipe,
-        stepper=stepper,
-        batches=start(iteration),
-        threads=threads,
-        validation=validation,
-        exporter=Exporter(recipe.network.model, subject.description, recipe, subject.training),
-        folder=out,
-        log=RunLog(out, iteration) if world.leads else None,
-        stop=stop,
-        show=show,
-    )
-
-
 def _silent(row: dict[str, Any]) -> None:
-    """Show nothing: the first process does."""
+    """Show nothing: the main process does."""
 
 
 def _draw(out: Path, title: str) -> None:
@@ -210,29 +179,24 @@ def _draw(out: Path, title: str) -> None:
         save_figure(draw_curves(rows, title=title), out / CURVES, overwrite=True)
 
 
-def _document(
-    recipe: Recipe, subject: Subject, loop: Loop, out: Path, *, finished: bool, flags: list[Flag]
-) -> dict[str, Any]:
-    progress, best = loop.progress, None
-    if progress.best_iteration is not None:
-        best = {
-            "iteration": progress.best_iteration,
-            "miou": progress.best_miou,
-            "checkpoint": str(out / BEST),
-        }
+def _summary(trainer: Trainer, *, finished: bool, flags: list[Flag]) -> dict[str, Any]:
+    state, out, pretrained = trainer.state, trainer.folder, trainer.setup.pretrained
+    best = None
+    if state.best_iteration is not None:
+        best = {"iteration": state.best_iteration, "miou": state.best_miou, "checkpoint": str(out / BEST)}
     return {
         "out": str(out),
-        "iterations": progress.iteration,
+        "iterations": state.iteration,
         "interrupted": not finished,
-        "seconds": progress.seconds,
-        "images_per_second": loop.tally.speed,
-        "peak_memory_bytes": peak_memory(loop.stepper.world.device),
-        "loss": progress.loss,
-        "miou": progress.miou,
+        "seconds": state.seconds,
+        "images_per_second": trainer.meter.speed,
+        "peak_memory_bytes": peak_memory(trainer.processes.device),
+        "loss": state.loss,
+        "miou": state.miou,
         "best": best,
         "last": str(out / LAST),
         "curves": str(out / CURVES),
-        "pretrained": None if subject.pretrained is None else subject.pretrained.summary(),
-        "recipe": plain(recipe),
+        "pretrained": None if pretrained is None else pretrained.summary(),
+        "recipe": plain(trainer.recipe),
         **flag_fields(flags),
     }

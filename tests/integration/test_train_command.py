@@ -153,18 +153,18 @@ def test_bad_input(run, here, arguments, message):
 
 
 def test_a_run_goes_on_by_its_own_recipe(run, here, monkeypatch):
-    from erfscope.train.trainer import Stepper
+    from erfscope.train.trainer import Trainer
 
-    original = Stepper.step
+    original = Trainer.step
 
     def signalled(self, batches):
-        if self.parts.progress.iteration == 2:
+        if self.state.iteration == 2:
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, batches)
 
     file = recipe_file(here / "mine.toml", **SMALL)
     with monkeypatch.context() as patch:
-        patch.setattr(Stepper, "step", signalled)
+        patch.setattr(Trainer, "step", signalled)
         first = run("train", file, "--lr", 0.01, "--out", "r", "--json")
     assert first.code == 75
     assert (first.json["iterations"], first.json["interrupted"]) == (3, True)
@@ -268,10 +268,10 @@ def test_two_processes_equal_one_with_the_double_batch(run, here, norms):
 
 def weights_at_the_start(here, file):
     """The same seed's network, before the first step."""
-    from erfscope.train.assemble import open_subject
     from erfscope.train.recipes.load_recipe import load_recipe
+    from erfscope.train.training_setup import open_setup
 
-    return open_subject(load_recipe(file)).network.state_dict()
+    return open_setup(load_recipe(file)).network.state_dict()
 
 
 @pytest.mark.slow

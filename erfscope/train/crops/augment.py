@@ -1,4 +1,4 @@
-"""From an image and its label to a crop, scaled, flipped and distorted at random.
+"""Cut crops from images and labels, scaled, flipped and distorted at random.
 
 Every random number comes from the generator that is handed in, so that the same one gives the same crop.
 """
@@ -24,11 +24,11 @@ class Cutter:
     Attributes
     ----------
     recipe
-        What is done.
+        Which augmentations are applied.
     size
         (H, W) of the crops, px.
     fill
-        R, G, B in 0 to 255 where an image ends before the crop; the label is `IGNORE` there.
+        (R, G, B) in 0 to 255 of pixels outside the image; the label is `IGNORE` there.
     """
 
     recipe: AugmentRecipe
@@ -36,12 +36,14 @@ class Cutter:
     fill: tuple[int, int, int]
 
     def cut(self, image: Image.Image, label: Image.Image, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
-        """Return a crop.
+        """Cut one crop.
 
         Parameters
         ----------
         image, label
-            Modes RGB and L, of one size.
+            Of modes RGB and L, and of one size.
+        rng
+            Source of all random numbers.
 
         Returns
         -------
@@ -96,8 +98,8 @@ class Cutter:
 def scaled_size(size: tuple[int, int], frame: tuple[int, int] | None, scale: float) -> tuple[int, int]:
     """Return the (width, height) of an image of (width, height), brought into a frame and scaled.
 
-    `frame` is (long, short) side, px: the image becomes as large as it may be to lie in the scaled frame,
-    whichever way it is turned, with its aspect ratio. None is the image's own.
+    `frame` is (long, short) side, px: the image gets the largest size at which it fits into the scaled frame,
+    in either orientation, with its aspect ratio kept. None is a frame of the image's own size.
     """
     long, short = frame or (max(size), min(size))
     factor = min(int(long * scale) / max(size), int(short * scale) / min(size))
@@ -108,7 +110,7 @@ def scaled_size(size: tuple[int, int], frame: tuple[int, int] | None, scale: flo
 def scaled_piece(
     image: Image.Image, size: tuple[int, int], box: tuple[int, int, int, int], resample: Image.Resampling
 ) -> Image.Image:
-    """Scale an image to (width, height) and cut a box out of it, computing the box alone."""
+    """Scale an image to (width, height) and cut (left, top, right, bottom) out, computing that box only."""
     if size == image.size:
         return image.crop(box)
     (width, height), (left, top, right, bottom) = size, box

@@ -1,4 +1,4 @@
-"""Which image comes when: a function of the seed and the place in the run, whatever the processes."""
+"""The order of images: a function of seed and position in the run, however many processes there are."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,26 @@ _ORDER, _SAMPLE, _STEP = range(3)
 
 @dataclass(frozen=True)
 class Visit:
-    """One image at one time: its place in the dataset and what its random numbers are drawn from."""
+    """One image at one position of the run.
+
+    Attributes
+    ----------
+    place
+        Index of the image in the dataset.
+    key
+        Seed of the random numbers of its crop.
+    """
 
     place: int
     key: tuple[int, ...]
 
     def generator(self) -> np.random.Generator:
-        """Return the visit's own random numbers."""
+        """Return a new generator of the random numbers of this crop."""
         return np.random.default_rng(self.key)
 
 
 @dataclass(frozen=True)
-class Order:
+class CropOrder:
     """An endless sequence of epochs, each a permutation of `places`, drawn from seed and epoch.
 
     `places` may name an image several times; each has random numbers of its own.
@@ -33,15 +41,25 @@ class Order:
     seed: int
 
     def visit(self, position: int) -> Visit:
-        """Return who comes at a position, counted from the run's first image."""
+        """Return the image at a position, counted from the run's first image."""
         epoch, step = divmod(position, len(self.places))
         entry = int(_permutation(len(self.places), self.seed, epoch)[step])
         return Visit(self.places[entry], (self.seed, epoch, entry, _SAMPLE))
 
 
 @dataclass(frozen=True)
-class Share:
-    """What one process of several sees: of each pass `batch` images, those beside its neighbors'."""
+class ProcessShare:
+    """The images of one process among several: `batch` consecutive positions of each pass.
+
+    Attributes
+    ----------
+    batch
+        Images per process and pass.
+    passes
+        Passes per iteration.
+    rank, processes
+        Number of this process, and how many there are.
+    """
 
     batch: int
     passes: int
@@ -49,7 +67,7 @@ class Share:
     processes: int = 1
 
     def positions(self, first: int, last: int) -> Iterator[int]:
-        """Yield the positions of iterations `first` to `last` (without), pass by pass."""
+        """Yield the positions of the iterations from `first` up to `last`, exclusive, pass by pass."""
         together = self.batch * self.processes
         for number in range(first * self.passes, last * self.passes):
             begin = number * together + self.rank * self.batch
@@ -57,7 +75,7 @@ class Share:
 
 
 def step_seed(seed: int, iteration: int, rank: int) -> int:
-    """Return the seed of what the network draws in an iteration: dropout. It makes a saved state needless."""
+    """Return the seed of dropout in an iteration: a function, so that no generator has to be saved."""
     state = np.random.SeedSequence((seed, iteration, rank, _STEP)).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))
 

@@ -1,6 +1,6 @@
-"""Distorts brightness, contrast, saturation and hue, each with probability 1/2, as mmsegmentation does.
+"""Distort brightness, contrast, saturation and hue, each with probability 1/2, as mmsegmentation does.
 
-All are tables of 256 values. The ranges are SSD's (arXiv 1512.02325).
+Each distortion is a table of 256 values. The ranges are those of SSD (arXiv 1512.02325).
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from PIL import Image
 BRIGHTNESS = 32.0
 CONTRAST = (0.5, 1.5)
 SATURATION = (0.5, 1.5)
-HUE = 18 / 180  # of the circle, both ways
+HUE = 18 / 180  # share of the color circle, in both directions
 
 _LEVELS = np.arange(256)
 

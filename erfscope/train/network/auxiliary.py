@@ -1,4 +1,4 @@
-"""The network as it is trained: its logits, and those of an auxiliary head that only training has."""
+"""The network as it is trained: with an auxiliary head, which is left out afterwards."""
 
 import torch
 from torch import nn
@@ -15,14 +15,14 @@ _WIDEST = 256
 
 
 class TrainedNetwork(nn.Module):
-    """A network and perhaps an auxiliary head; run, it returns the logits of each, at the head's own size.
+    """A network and, if any, its auxiliary head.
 
     Parameters
     ----------
     network
-        What is trained, and all that is left afterwards.
+        The network that is trained and later exported.
     auxiliary
-        A head over the backbone's maps, or None.
+        A head on the backbone's maps, or None.
     """
 
     def __init__(self, network: Segmentor, auxiliary: nn.Module | None) -> None:
@@ -30,7 +30,7 @@ class TrainedNetwork(nn.Module):
         self.network, self.auxiliary = network, auxiliary
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Map normalized images (N, 3, H, W) to logits (N, K, h, w), the auxiliary head's last."""
+        """Map normalized images (N, 3, H, W) to logits (N, K, h, w) of each head, the auxiliary one last."""
         maps = self.network.backbone(image)
         logits = self.network.head(maps if self.network.neck is None else self.network.neck(maps))
         return (logits,) if self.auxiliary is None else (logits, self.auxiliary(maps))
@@ -44,7 +44,7 @@ def make_auxiliary(
     Raises
     ------
     TrainError
-        The backbone has no such map.
+        The backbone has no map of that index.
     """
     if not recipe.auxiliary_weight:
         return None
@@ -81,7 +81,19 @@ def total_loss(
     auxiliary_weight: float,
     align_corners: bool,
 ) -> torch.Tensor:
-    """Return the loss of all heads' logits, enlarged to the labels or the labels reduced to them."""
+    """Return the loss of all heads, a scalar.
+
+    Parameters
+    ----------
+    outputs
+        Logits (N, K, h, w) of each head, as `TrainedNetwork` returns them.
+    label
+        (N, H, W) int64; the logits are enlarged to it, or it is reduced to them (`loss.supervise`).
+    auxiliary_weight
+        Weight of the auxiliary head's loss.
+    align_corners
+        How logits and labels are resized.
+    """
     total: torch.Tensor | None = None
     for place, output in enumerate(outputs):
         logits = output.float() if output.dtype in (torch.bfloat16, torch.float16) else output

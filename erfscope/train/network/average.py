@@ -14,12 +14,13 @@ class Average:
     Parameters
     ----------
     network
-        A network of the same parts, which takes the average's values; at first those of the first step.
+        A second network of the same structure, which holds the average; it starts as the weights after the
+        first step.
     decay
-        In 0 to 1.
+        Share of the old average in the new one, in 0 to 1.
     """
 
-    # Torch's AveragedModel copies the network, and ours hold what can't be copied.
+    # Torch's AveragedModel would keep a deep copy of its own; the network is built anew instead.
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.network = network.requires_grad_(False).eval()
         self.steps = 0
@@ -27,7 +28,7 @@ class Average:
 
     @torch.no_grad()
     def follow(self, network: nn.Module) -> None:
-        """Take in the network's weights after a step."""
+        """Update the average by the network's weights after a step."""
         ours, theirs = (list(chain(each.parameters(), each.buffers())) for each in (self.network, network))
         for kind in {tensor.dtype for tensor in ours}:
             pairs = [(one, other) for one, other in zip(ours, theirs, strict=True) if one.dtype == kind]

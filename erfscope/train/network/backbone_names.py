@@ -1,4 +1,4 @@
-"""What other libraries call the tensors of our backbones, which go by mmsegmentation's names."""
+"""Rename the tensors of other libraries' backbones to ours, which have mmsegmentation's names."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ _TIMM_ENCODER: Rules = (
 )
 _SWIN_ATTENTION: Rules = ((r"\.attn\.", ".attn.w_msa."),)
 _TIMM_SWIN: Rules = (*_TIMM_ENCODER, *_SWIN_ATTENTION, (r"^layers\.", "stages."))
-# By type of backbone, each naming as regular expressions and what they become, applied one after the other.
+# By type of backbone and library, regular expressions and their replacements, applied one after the other.
 _RULES: Mapping[str, tuple[Rules, ...]] = MappingProxyType(
     {
         # timm's stems of three convolutions.
@@ -83,22 +83,22 @@ _RULES: Mapping[str, tuple[Rules, ...]] = MappingProxyType(
         ),
     }
 )
-# Norms after the maps, which a classifier doesn't have.
-_OF_MAPS = re.compile(r"norm\d\.")
+# Norms of the backbone's output maps, which a classifier doesn't have.
+_MAP_NORM = re.compile(r"norm\d\.")
 _HAS_MAP_NORMS = ("SwinTransformer", "ConvNeXt")
 
 
 def wanted_tensors(kind: str, state: StateDict) -> StateDict:
-    """Return those of a backbone's tensors that a classifier has, too."""
+    """Return the tensors of a backbone that a classifier has, too."""
     return {
         name: tensor
         for name, tensor in state.items()
-        if tensor.is_floating_point() and not (kind in _HAS_MAP_NORMS and _OF_MAPS.match(name))
+        if tensor.is_floating_point() and not (kind in _HAS_MAP_NORMS and _MAP_NORM.match(name))
     }
 
 
 def namings(kind: str, state: StateDict, wanted: StateDict) -> Iterator[StateDict]:
-    """Yield a file's tensors under the names of a backbone, for each library that they may come from."""
+    """Yield a file's tensors renamed to a backbone's names, once for each library that it may come from."""
     yield state
     for rules in _RULES.get(kind, ()):
         renamed = {_renamed(name, rules): tensor for name, tensor in state.items()}
@@ -110,9 +110,9 @@ def namings(kind: str, state: StateDict, wanted: StateDict) -> Iterator[StateDic
 
 
 def fit_positions(backbone: Any, state: StateDict) -> StateDict:
-    """Bring a ViT's position embedding to the backbone's grid, and add to it the bias that the patches lack.
+    """Resize a ViT's position embedding to the backbone's grid, and add the patch embedding's bias to it.
 
-    The bias is the same at every position, so that nothing is lost.
+    Our patch embedding has no bias; it is the same at every position, so that the sum is exact.
     """
     positions = state.get("pos_embed")
     if positions is None or positions.ndim != 3 or not hasattr(backbone, "grid"):

@@ -1,4 +1,4 @@
-"""Gives a backbone the weights of a classifier, from a file of torchvision, timm or OpenMMLab."""
+"""Load a classifier's weights into a backbone, from a file of torchvision, timm or OpenMMLab."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _NAMES_SHOWN = 3
 
 
 def load_pretrained(network: Segmentor, path: Path) -> WeightsReport:
-    """Copy into the network's backbone, in place, what the file has of it; also of a whole network's file.
+    """Copy a file's weights into the network's backbone, in place; the file may hold a whole network.
 
     Raises
     ------

@@ -1,9 +1,11 @@
-"""Batch norm over the images of all processes, in plain operations: where torch's SyncBatchNorm can't run."""
+"""Batch norm over the images of all processes."""
 
 from typing import Any
 
 import torch
 from torch import distributed, nn
+
+from erfscope.system.process_group import ProcessGroup
 
 
 class _Sum(torch.autograd.Function):
@@ -25,7 +27,8 @@ class _Sum(torch.autograd.Function):
 class GatheredBatchNorm(nn.BatchNorm2d):
     """A `BatchNorm2d` that takes mean and variance over the images of all processes while it trains.
 
-    All must have as many.
+    In plain operations, for the CPU, where torch's SyncBatchNorm doesn't run. All processes must have equally
+    many images.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -55,3 +58,19 @@ class GatheredBatchNorm(nn.BatchNorm2d):
 def _total(values: torch.Tensor) -> torch.Tensor:
     total: torch.Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
     return total
+
+
+def synchronize_norms(model: nn.Module, processes: ProcessGroup) -> nn.Module:
+    """Let the batch norms of several processes normalize over the images of all of them.
+
+    On CUDA these are torch's SyncBatchNorm, on the CPU `GatheredBatchNorm`. Parameters keep their names.
+    """
+    if processes.size == 1:
+        return model
+    if processes.device.type == "cuda":
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        return converted
+    for module in model.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = GatheredBatchNorm
+    return model

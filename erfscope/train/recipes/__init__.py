@@ -1,1 +1,1 @@
-"""What a recipe may say, and the recipes that come with the package."""
+"""Recipes: their fields, how they are loaded, and the recipes of the package."""

@@ -1,6 +1,5 @@
-"""Recipes by name or file, and what is changed of them: TOML in, a `Recipe` out."""
+"""Load recipes by name or from TOML files, and change their fields."""
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -9,7 +8,7 @@ from typing import Any
 
 import tomli_w
 
-from erfscope.errors import TrainError
+from erfscope.errors import TrainError, suggest
 from erfscope.train.recipes.fields import build, plain
 from erfscope.train.recipes.recipe import Recipe
 
@@ -30,33 +29,33 @@ def list_recipes() -> list[dict[str, Any]]:
 
 
 def load_recipe(spec: str | Path, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Recipe:
-    """Read a recipe and change fields of it.
+    """Load a recipe and change fields of it.
 
     Parameters
     ----------
     spec
-        A name of the package's recipes, or a TOML file. A recipe may name another as its `base`, of which
-        it tells what is different.
+        Name of a recipe of the package, or a TOML file. A recipe may name another as its `base`; it then
+        holds only the fields that differ.
     changes
-        By section, the fields that are different. Another `network.model` discards the rest of the
-        network's section, another `data.name` root, options and frame: those belonged to the old one.
+        Fields to change, by section. Another `network.model` discards all other fields of that section,
+        another `data.name` discards root, options and `augment.frame`: they belong to the old one.
 
     Raises
     ------
     TrainError
-        No such recipe, no TOML, or a field or value that can't be.
+        There is no such recipe, the file isn't TOML, or a field or value is wrong.
     """
     values = _resolve(spec, 0)
     return build(Recipe, _changed(values, changes or {}), f"recipe {spec}")
 
 
 def parse_setting(text: str) -> tuple[str, str, Any]:
-    """Turn `section.field=value` into its parts; the value is TOML's, a list without brackets, or a word.
+    """Parse `section.field=value`; the value is one of TOML, a list without brackets, or a word.
 
     Raises
     ------
     TrainError
-        It has another form.
+        The text has another form.
     """
     path, equals, value = text.partition("=")
     section, dot, name = path.strip().partition(".")
@@ -66,7 +65,7 @@ def parse_setting(text: str) -> tuple[str, str, Any]:
 
 
 def settings_of(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Gather `section.field=value` texts by section; of `section.options.NAME=value` the options."""
+    """Gather texts `section.field=value`, also `section.options.NAME=value`, by section."""
     changes: dict[str, dict[str, Any]] = {}
     for text in texts:
         section, name, value = parse_setting(text)
@@ -80,13 +79,13 @@ def settings_of(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def write_toml(recipe: Recipe) -> bytes:
-    """Return the TOML file of a recipe, all fields named but those that are None."""
+    """Return a recipe as TOML, with all fields except those that are None."""
     return tomli_w.dumps(plain(recipe)).encode()
 
 
 def _resolve(spec: str | Path, depth: int) -> dict[str, Any]:
     if depth > _MAX_BASES:
-        raise TrainError(f"recipe {spec} stands on itself; correct its base")
+        raise TrainError(f"recipe {spec} is its own base; correct `base`")
     values, folder = _read(spec)
     base = values.pop("base", None)
     if base is None:
@@ -104,8 +103,7 @@ def _read(spec: str | Path) -> tuple[dict[str, Any], Path | None]:
         except OSError as error:
             raise TrainError(f"{path}: {error.strerror}; expected a recipe in TOML") from error
     if name not in recipe_names():
-        near = difflib.get_close_matches(name, recipe_names(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(recipe_names())}"
+        hint = suggest(name, recipe_names())
         raise TrainError(f"no recipe is called {name!r}; {hint} (or give a file that ends in .toml)")
     return _parse((_FOLDER / f"{name}.toml").read_bytes(), name), None
 
@@ -118,7 +116,7 @@ def _parse(content: bytes, name: str) -> dict[str, Any]:
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace values of nested tables by those of other ones."""
+    """Return nested tables with the values of other nested tables in their place."""
     merged = dict(base)
     for name, value in changes.items():
         before = merged.get(name)
@@ -128,7 +126,7 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge, but for what belongs to another network or dataset."""
+    """Merge changes, without the fields that belong to a network or dataset that is replaced."""
     kept = dict(values)
     if _replaces(values, changes, "network", "model"):
         kept["network"] = {}

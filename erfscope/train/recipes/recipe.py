@@ -1,43 +1,43 @@
-"""A recipe: what network is trained on what and how, as data; every field has a name and a default."""
+"""A recipe: which network is trained on which images and how; every field has a name and a default."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from erfscope.train.recipes.fields import Bounds
+from msgspec import Meta
 
-Count = Annotated[int, Bounds(least=1)]
-Natural = Annotated[int, Bounds(least=0)]
-Positive = Annotated[float, Bounds(above=0)]
-Weight = Annotated[float, Bounds(least=0)]
-Share = Annotated[float, Bounds(least=0, most=1)]
+Count = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+Weight = Annotated[float, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
 #: (H, W) or (long side, short side), px; one number stands for both.
 Sides = tuple[Count, Count]
 
 
 @dataclass(frozen=True)
 class NetworkRecipe:
-    """[network]: what is trained.
+    """[network]: the network that is trained.
 
     Attributes
     ----------
     model, backbone, output_stride, rates, align_corners
-        As `erfscope models` lists them; None takes the network's own.
+        As `erfscope models` lists them; None takes the network's default.
     options
-        Any other option that the network has.
+        Any other option of the network.
     dropout
-        Of all its dropout layers; None leaves each its own.
+        Probability of all dropout layers, in 0 to 1; None keeps each layer's own.
     pretrained
-        File of the backbone's weights, from ImageNet say; None starts from random ones.
+        File of weights of the backbone, from ImageNet say; None starts from random weights.
     freeze_backbone
-        Keep the backbone as it is, its batch norms' statistics too.
+        Don't train the backbone, nor update the statistics of its batch norms.
     batch_norm
-        "frozen" keeps statistics and weights of all batch norms.
+        "frozen" keeps the statistics and weights of all batch norms.
     auxiliary_weight
-        Of the loss of an FCN head on another of the backbone's maps; 0 for no such head.
+        Weight of the loss of an auxiliary FCN head on one of the backbone's maps; 0 for no such head.
     auxiliary_map, auxiliary_channels
-        Which map that head reads, counted as the backbone gives them, and its width: None for a quarter
-        of the map's, at most 256.
+        Index of the map that this head reads, in the order in which the backbone returns them, and the number
+        of the head's channels: None for a quarter of the map's, at most 256.
     """
 
     model: str = "deeplabv3"
@@ -46,7 +46,7 @@ class NetworkRecipe:
     rates: tuple[Count, ...] | None = None
     align_corners: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
-    dropout: Share | None = None
+    dropout: Fraction | None = None
     pretrained: str | None = None
     freeze_backbone: bool = False
     batch_norm: Literal["trained", "frozen"] = "trained"
@@ -57,28 +57,28 @@ class NetworkRecipe:
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """[data]: on which images.
+    """[data]: the images that it is trained on.
 
     Attributes
     ----------
     name, root, options
-        Of the dataset; `root` None is the folder in $ERFSCOPE_DATA, `options` are a synthetic one's.
+        The dataset, its folder (None: that in $ERFSCOPE_DATA), and options of a synthetic dataset.
     train_split, val_split
-        Which of its parts.
+        Names of the splits for training and validation.
     size
         (H, W) of the crops that the network sees, px.
     scene_scale
-        Synthetic scenes are drawn so many times as large as crops are, at least once.
+        Side of synthetic scenes in units of the crop's side, at least 1.
     images, val_images
-        How many to use, a seeded subset; None for all.
+        How many images to train and validate on, a seeded subset; None for all.
     seed
-        Of subsets and synthetic scenes, of which those of the two splits differ.
+        Seed of subsets and of synthetic scenes, which differ between the two splits.
     mean, std
-        Of R, G, B in 0 to 1, with which the images are normalized.
+        (R, G, B) in 0 to 1, by which images are normalized.
     hard_classes, hard_times
-        Images in which one of these classes occurs come so many times an epoch.
+        Names of classes; images in which one of them occurs come `hard_times` times an epoch.
     cache_mb
-        Keep decoded images in memory up to so much, MB a process.
+        Memory for decoded images, MB per process.
     """
 
     name: str = "synthetic-leaves"
@@ -87,7 +87,7 @@ class DataRecipe:
     train_split: str = "train"
     val_split: str = "val"
     size: Sides = (512, 512)
-    scene_scale: Annotated[float, Bounds(least=1)] = 1.0
+    scene_scale: Annotated[float, Meta(ge=1)] = 1.0
     images: Count | None = None
     val_images: Count | None = None
     seed: Natural = 0
@@ -100,7 +100,7 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class AugmentRecipe:
-    """[augment]: how an image becomes a crop; see `augment.cut`.
+    """[augment]: how an image becomes a crop; see `crops.augment.Cutter`.
 
     Attributes
     ----------
@@ -110,9 +110,10 @@ class AugmentRecipe:
         (long, short) side in px that an image is brought into, keeping its aspect ratio, before the random
         scale; None leaves it as it is.
     scale
-        Limits of the random scale.
+        Least and greatest random scale factor.
     category_ratio
-        No class may fill more of a crop; after ten trials the last one is taken. 1 takes the first.
+        Largest share of a crop's pixels that one class may fill, in 0 to 1; after ten trials the last crop is
+        taken. 1 takes the first crop.
     flip
         Probability of the horizontal flip.
     photometric
@@ -122,8 +123,8 @@ class AugmentRecipe:
     fit: Literal["crop", "resize"] = "crop"
     frame: Sides | None = None
     scale: tuple[Positive, Positive] = (1.0, 1.0)
-    category_ratio: Annotated[float, Bounds(above=0, most=1)] = 1.0
-    flip: Share = 0.0
+    category_ratio: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    flip: Fraction = 0.0
     photometric: bool = False
 
 
@@ -134,47 +135,47 @@ class LossRecipe:
     Attributes
     ----------
     cross_entropy, dice
-        Weights of the two; 0 leaves one out.
+        Weights of the two losses; 0 leaves one out.
     class_weights
-        One for each class, in cross-entropy and Dice; empty for ones.
+        One weight for each class, in cross-entropy and Dice; empty for equal weights.
     ohem
-        Cross-entropy of hard pixels alone: those whose class has less than `ohem_probability`, and the
-        `ohem_kept` hardest an image in any case.
+        Online hard example mining: cross-entropy of hard pixels only, those whose class has a probability
+        below `ohem_probability`, and in any case the `ohem_kept` hardest per image.
     supervise
-        "logits" are enlarged to the labels, or the "labels" reduced to the head's logits.
+        "logits": enlarge the logits to the labels; "labels": reduce the labels to the size of the logits.
     ignore_index
-        A class that isn't trained, beside the pixels without a class.
+        Class whose pixels are ignored, like those without a class.
     """
 
     cross_entropy: Weight = 1.0
     dice: Weight = 0.0
     class_weights: tuple[Weight, ...] = ()
     ohem: bool = False
-    ohem_probability: Share = 0.7
+    ohem_probability: Fraction = 0.7
     ohem_kept: Count = 100_000
     supervise: Literal["logits", "labels"] = "logits"
-    ignore_index: Annotated[int, Bounds(least=0, most=255)] = 255
+    ignore_index: Annotated[int, Meta(ge=0, le=255)] = 255
 
 
 @dataclass(frozen=True)
 class OptimizerRecipe:
-    """[optimizer]: how weights move; the defaults are mmsegmentation's.
+    """[optimizer]: how weights are updated; the defaults are mmsegmentation's.
 
     Attributes
     ----------
     name, lr, momentum, weight_decay
-        `momentum` is SGD's; AdamW's weight decay is decoupled.
+        Name, learning rate, momentum (SGD only) and weight decay (decoupled with AdamW).
     decay_norms
-        Whether weight decay acts on norms' weights and on biases.
+        Apply weight decay also to the weights of norms and to biases.
     head_lr_factor
-        Of the learning rate outside the backbone.
+        Factor on the learning rate of all parameters outside the backbone.
     clip_norm
-        Largest norm of all gradients together; None doesn't clip.
+        Largest L2 norm of all gradients together; None doesn't clip.
     """
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: Positive = 0.01
-    momentum: Share = 0.9
+    momentum: Fraction = 0.9
     weight_decay: Weight = 5e-4
     decay_norms: bool = True
     head_lr_factor: Positive = 1.0
@@ -183,16 +184,17 @@ class OptimizerRecipe:
 
 @dataclass(frozen=True)
 class ScheduleRecipe:
-    """[schedule]: how long, and the learning rate over it; see `schedule.learning_rate`.
+    """[schedule]: length of the training and its learning rate; see `optimizer.learning_rate`.
 
     Attributes
     ----------
     iterations
         Steps of the optimizer.
     policy, power, min_lr
-        "poly" falls to `min_lr`, "constant" doesn't, "step" falls by `step_factor` at each of `steps`.
+        "poly" falls to `min_lr` with this power, "constant" stays, "step" is multiplied by `step_factor` at
+        each iteration of `steps`.
     warmup, warmup_ratio
-        Iterations of linear warm-up, and the share of the learning rate that it begins with.
+        Iterations of linear warm-up, and the share of the learning rate that it starts from.
     """
 
     iterations: Count = 1000
@@ -202,39 +204,39 @@ class ScheduleRecipe:
     steps: tuple[Count, ...] = ()
     step_factor: Positive = 0.1
     warmup: Natural = 0
-    warmup_ratio: Share = 1e-6
+    warmup_ratio: Fraction = 1e-6
 
 
 @dataclass(frozen=True)
 class RunRecipe:
-    """[run]: the machinery.
+    """[run]: batches, precision, processes and files.
 
     Attributes
     ----------
     batch_size, accumulate
-        Images a process and pass; passes whose gradients are added to one step.
+        Images per process and pass; passes whose gradients are added up for one step.
     seed
-        Of weights, order, augmentation and dropout.
+        Seed of initial weights, order of images, augmentation and dropout.
     precision
-        "bfloat16" is mixed: weights stay float32.
+        Precision of weights and operations; "bfloat16" is mixed: weights stay float32. "tf32" is for CUDA.
     ema
-        Decay of the running average of the weights; 0 keeps none. Validation and the files of weights
-        take the average.
+        Decay of the running average of the weights, in 0 to 1; 0 keeps none. Validation and the exported
+        weights use the average.
     sync_batch_norm
-        Normalize over the images of all processes.
+        Let batch norms normalize over the images of all processes.
     channels_last, deterministic
-        Memory format; algorithms that give the same bits each time, slower on CUDA.
+        Memory format of images and weights; use only algorithms that repeat their bits, slower on CUDA.
     workers
         Processes that read images, as far as there are cores; None chooses.
     save_every, log_every
-        Iterations between checkpoints, and between lines of the log.
+        Iterations between checkpoints, and between rows of the log.
     """
 
     batch_size: Count = 4
     accumulate: Count = 1
     seed: Natural = 0
     precision: Literal["float32", "float64", "bfloat16", "tf32"] = "float32"
-    ema: Annotated[float, Bounds(least=0, below=1)] = 0.0
+    ema: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     sync_batch_norm: bool = True
     channels_last: bool = True
     deterministic: bool = False
@@ -250,9 +252,10 @@ class ValidationRecipe:
     Attributes
     ----------
     every
-        Iterations between; the last is always followed by one. 0: never.
+        Iterations between validations; the last iteration is always followed by one. 0 for none.
     mode, stride
-        "whole" images at once, or "slide" a window of the crop's size by `stride` px (None: two thirds).
+        "whole": each image in one piece; "slide": a window of the crop's size in steps of `stride` px, None
+        for two thirds of its side.
     """
 
     every: Natural = 0
@@ -262,7 +265,7 @@ class ValidationRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All sections. `title` says in one line what it is of."""
+    """A recipe: its sections, and a title of one line."""
 
     title: str = ""
     network: NetworkRecipe = NetworkRecipe()

@@ -13,8 +13,8 @@ from erfscope.store.read import read_map, read_progress
 from erfscope.store.write import write_map
 from erfscope.system.environment import shard_place, torchrun_place
 from erfscope.system.file_lock import locked
+from erfscope.system.process_group import open_process_group
 from erfscope.system.signals import stoppable
-from erfscope.train.distributed import open_world
 from erfscope.workflows.compute.options import ComputeOptions
 from erfscope.workflows.compute.to_file import (
     RunMessages,
@@ -86,8 +86,8 @@ def _compute_together(
     parts = [Shard(index, size).file(out) for index in range(size)]
     if rank:
         messages = _SILENT
-    with open_world(options.device) as world:
-        world.lead(lambda: _prepare(setup, out, parts))
+    with open_process_group(options.device) as processes:
+        processes.run_on_main_process(lambda: _prepare(setup, out, parts))
     if setup.resume and out.exists():
         finished = _read_finished(setup, options, out, messages)
         return None if rank else finished

@@ -8,7 +8,13 @@ from erfscope.records.flags import Flag, flag_fields
 from erfscope.records.sweep import SweepRow
 from erfscope.workflows.sweep.sweep_files import keep_plan, write_results
 from erfscope.workflows.sweep.sweep_plan import SweepPlan, planned_runs
-from erfscope.workflows.sweep.sweep_run import Displays, InterruptedSweepError, Runner, is_done, read_result
+from erfscope.workflows.sweep.sweep_run import (
+    InterruptedSweepError,
+    SweepOutput,
+    SweepRunner,
+    is_done,
+    read_result,
+)
 from erfscope.workflows.sweep.sweep_table import agreement, make_rows, untrained_agreement
 
 
@@ -19,18 +25,22 @@ def sweep(
     shard: tuple[int, int] = (0, 1),
     overwrite: bool = False,
     device: str = "auto",
-    displays: Displays,
+    output: SweepOutput,
 ) -> dict[str, Any]:
-    """Train, score and measure at every rate; what a folder holds already isn't done again.
+    """Train, score and measure a network at every rate; runs that the folder holds are not repeated.
 
     Parameters
     ----------
     out
-        Gets a folder for each run, `plan.json`, `results.json`, `results.csv`, figures and `report.html`.
+        Folder for a folder of each run, `plan.json`, `results.json`, `results.csv`, figures, `report.html`.
     shard
-        (k, n): do the runs k, k + n, …; the table holds those that are done, by whatever shard.
+        (k, n): do the runs k, k + n, …; the table holds the runs of all shards that are done.
     overwrite
         Begin anew where the folder holds another sweep, or this one.
+    device
+        "auto", "cpu", "cuda" or "cuda:N".
+    output
+        Where warnings and progress are printed.
 
     Returns
     -------
@@ -41,11 +51,11 @@ def sweep(
     Raises
     ------
     ErfscopeError
-        What can't be trained, scored or measured.
+        A network can't be trained, scored or measured as asked.
     """
     keep_plan(plan, out, overwrite=overwrite)
     runs = list(planned_runs(plan))
-    runner = Runner(plan, device, displays)
+    runner = SweepRunner(plan, device, output)
     index, count = shard
     interrupted = False
     for planned in runs[index::count]:
@@ -53,7 +63,7 @@ def sweep(
         if is_done(folder) and not overwrite:
             continue
         try:
-            runner.carry_out(planned, folder)
+            runner.run(planned, folder)
         except InterruptedSweepError:
             interrupted = True
             break

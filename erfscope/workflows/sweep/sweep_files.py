@@ -17,7 +17,7 @@ FOV, MIOU, TRAINING, PAGE = "center-to-center.png", "miou.png", "training.png", 
 
 
 def keep_plan(plan: SweepPlan, out: Path, *, overwrite: bool) -> None:
-    """Make the folder and write what every run has in common; rates, strides and seeds may grow later.
+    """Make the folder and write what all runs have in common; rates, strides and seeds may be added later.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def keep_plan(plan: SweepPlan, out: Path, *, overwrite: bool) -> None:
 
 
 def write_results(document: dict[str, Any], rows: Sequence[SweepRow], out: Path) -> None:
-    """Write the table, the figures and the page, each whole or not at all."""
+    """Write the table, the figures and the page, each complete or not at all."""
     from erfscope.report.map_figure import save_figure  # matplotlib only where it is wanted
     from erfscope.report.sweep_figures import draw_center_to_center, draw_miou, draw_training
     from erfscope.report.sweep_page import render_sweep

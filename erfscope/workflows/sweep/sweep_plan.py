@@ -1,37 +1,51 @@
-"""What a sweep is to do: a recipe, the rates, and how maps are computed."""
+"""The plan of a sweep: a recipe, the rates, and how maps are computed."""
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from erfscope.errors import NetworkError, TrainError
-from erfscope.train.recipes.fields import plain
+from erfscope.train.recipes.fields import build, plain
 from erfscope.train.recipes.load_recipe import load_recipe, recipe_names
-from erfscope.train.recipes.recipe import Recipe
+from erfscope.train.recipes.recipe import Count, Recipe, Sides
 from erfscope.workflows.train_network import recipe_changes
 from erfscope.zoo.build import build_skeleton
 from erfscope.zoo.catalog.entries import describe_network
 
-# Flags that are the sweep's own; a plan's file may hold them, and everything that `erfscope train` takes.
-_OWN = ("recipe", "base_rates", "output_strides", "seeds", "erf_size", "erf_images", "untrained", "baseline")
+
+@dataclass(frozen=True)
+class _SweepKeys:
+    """Options that only a sweep has; a plan may hold these and every option of `erfscope train`."""
+
+    recipe: str = ""
+    base_rates: tuple[Count, ...] = ()
+    output_strides: tuple[Count, ...] = ()
+    seeds: Count = 1
+    erf_size: Sides | None = None
+    erf_images: Count | None = None
+    untrained: bool = False
+    baseline: str | None = None
+
+
+_OWN = tuple(field.name for field in fields(_SweepKeys))
 
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """A sweep.
+    """What a sweep trains and measures.
 
     Attributes
     ----------
     recipe
-        What every run has in common.
+        The recipe of every run, except for its rates, output stride and seed.
     base_rates
-        The head's rates are these times what its own rates are of the first: R, 2R, 3R for ASPP.
+        Base rates R; the head's rates are R, 2R, 3R for ASPP, else R times the ratios of its default rates.
     output_strides
-        None stands for the recipe's.
+        Output strides; None is the recipe's.
     seeds
-        Runs of each, with the recipe's seed, the next one, and so on.
+        Runs at each base rate and output stride, with the recipe's seed, the next one, and so on.
     erf_size
         (H, W) of the maps, px; None for the crop that is trained on.
     erf_images
@@ -52,7 +66,7 @@ class SweepPlan:
     baseline: str | None = None
 
     def fixed(self) -> dict[str, Any]:
-        """Return what must stay the same where a sweep is resumed or extended, JSON-able."""
+        """Return what must stay the same when a sweep is resumed or extended, JSON-able."""
         recipe = plain(self.recipe)
         recipe["network"] = {
             k: v for k, v in recipe["network"].items() if k not in ("rates", "output_stride")
@@ -75,38 +89,39 @@ class PlannedRun:
 
 
 def read_plan(file: Path | None, options: Mapping[str, Any]) -> SweepPlan:
-    """Make a plan of a TOML file and of options, which count more.
+    """Read a plan from a TOML file and from options, which take precedence.
 
     Parameters
     ----------
     file
         Its keys are the options' names; a table `set` holds fields of the recipe by section.
     options
-        Those of `erfscope sweep`; None, False and empty ones weren't given.
+        Options of `erfscope sweep`; those that are None, False or empty weren't given.
 
     Raises
     ------
     TrainError, NetworkError
-        There is no such recipe, or what is asked for can't be.
+        There is no such recipe, or the network can't have these rates.
     """
     given = {name: value for name, value in options.items() if value not in (None, False, ())}
     asked = _read_file(file) | given if file else given
-    if not asked.get("base_rates"):
+    own = build(_SweepKeys, {k: asked[k] for k in _OWN if k in asked}, file.name if file else "the sweep")
+    if not own.base_rates:
         raise TrainError("no rates to sweep over; give --base-rates 3,4,5,6")
-    recipe = load_recipe(_recipe_name(asked), _changes(asked))
+    recipe = load_recipe(own.recipe or _recipe_of_dataset(asked.get("data")), _changes(asked))
     if recipe.network.rates is not None:
         recipe = replace(recipe, network=replace(recipe.network, rates=None))
     plan = SweepPlan(
         recipe=recipe,
-        base_rates=_numbers("base_rates", asked["base_rates"]),
-        output_strides=_numbers("output_strides", asked.get("output_strides", ())) or (None,),
-        seeds=_number("seeds", asked.get("seeds", 1)),
-        erf_size=_size(asked.get("erf_size")),
-        erf_images=asked.get("erf_images", asked.get("images")),
-        untrained=bool(asked.get("untrained")),
-        baseline=asked.get("baseline"),
+        base_rates=tuple(dict.fromkeys(own.base_rates)),
+        output_strides=tuple(dict.fromkeys(own.output_strides)) or (None,),
+        seeds=own.seeds,
+        erf_size=own.erf_size,
+        erf_images=own.erf_images or asked.get("images"),
+        untrained=own.untrained,
+        baseline=own.baseline,
     )
-    list(planned_runs(plan))  # a rate that can't be is told before hours of training
+    list(planned_runs(plan))  # a rate that the network can't have is refused before hours of training
     return plan
 
 
@@ -126,7 +141,7 @@ def planned_runs(plan: SweepPlan) -> Iterator[PlannedRun]:
 
 
 def _cases(plan: SweepPlan, stride: int | None) -> Iterator[PlannedRun]:
-    """Yield what every seed does at an output stride; the network is built once to learn its rates."""
+    """Yield the runs at an output stride; the network is built once to learn its default rates."""
     recipe, at = plan.recipe, ""
     if stride is not None:
         recipe = replace(recipe, network=replace(recipe.network, output_stride=stride))
@@ -180,38 +195,18 @@ def _read_file(path: Path) -> dict[str, Any]:
     return asked | {"set": changes}
 
 
-def _recipe_name(asked: Mapping[str, Any]) -> str:
-    """Return the recipe asked for, else that of the dataset's name."""
-    name = asked.get("recipe") or asked.get("data")
-    if not asked.get("recipe") and name not in recipe_names():
+def _recipe_of_dataset(data: str | None) -> str:
+    """Return the name of the recipe that is named as the dataset."""
+    if data not in recipe_names():
         raise TrainError(f"no recipe is named; give --recipe: {', '.join(recipe_names())}")
-    return str(name)
+    return data
 
 
 def _changes(asked: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the fields that a plan changes; as many images are scored as trained on, unless told."""
+    """Return the fields that a plan changes; `images` sets the number of validation images, too."""
     flags = recipe_changes({name: value for name, value in asked.items() if name not in _OWN})
     merged = {"data": {"val_images": asked["images"]}} if "images" in asked else {}
     for changes in (asked.get("set", {}), flags):
-        for section, fields in changes.items():
-            merged[section] = {**merged.get(section, {}), **fields}
+        for section, values in changes.items():
+            merged[section] = {**merged.get(section, {}), **values}
     return merged
-
-
-def _number(name: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise TrainError(f"{name} is {value!r}; expected a whole number, at least 1")
-    return value
-
-
-def _numbers(name: str, values: Any) -> tuple[int, ...]:
-    if not isinstance(values, Sequence) or isinstance(values, str):
-        raise TrainError(f"{name} is {values!r}; expected a list of whole numbers")
-    return tuple(dict.fromkeys(_number(name, value) for value in values))
-
-
-def _size(value: Any) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    height, width = (value, value) if isinstance(value, int) else value
-    return _number("erf_size", height), _number("erf_size", width)

@@ -1,4 +1,4 @@
-"""One run of a sweep: train, score, compute the map, measure it. What is done already isn't done again."""
+"""One run of a sweep: train, score, compute the map, measure it."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,9 +19,9 @@ from erfscope.records.scores import Evaluation
 from erfscope.records.sweep import SweepRun
 from erfscope.store.write import write_map
 from erfscope.system.atomic_files import replacing
-from erfscope.train.assemble import open_images
-from erfscope.train.loop import LAST, LAST_STATE, Show
 from erfscope.train.recipes.recipe import Recipe
+from erfscope.train.trainer import LAST, LAST_STATE, ShowRow
+from erfscope.train.training_setup import open_images
 from erfscope.train.validation import score
 from erfscope.workflows.compute.runner import compute_erf
 from erfscope.workflows.measurements import measure_extent, measure_star
@@ -38,11 +38,21 @@ class InterruptedSweepError(Exception):
 
 
 @dataclass(frozen=True)
-class Displays:
-    """How a run tells of itself: warnings, a training's rows, and progress over images."""
+class SweepOutput:
+    """Where a sweep prints while it runs.
+
+    Attributes
+    ----------
+    warn
+        Is given each warning.
+    training
+        Opens a display of a training, from its label and number of iterations.
+    images
+        Opens a display of progress over images, from its label and their number.
+    """
 
     warn: Callable[[str], None]
-    training: Callable[[str, int], AbstractContextManager[Show]]
+    training: Callable[[str, int], AbstractContextManager[ShowRow]]
     images: Callable[[str, int], AbstractContextManager[ProgressCallback]]
 
 
@@ -67,31 +77,30 @@ def read_result(folder: Path) -> SweepRun:
 
 
 @dataclass(frozen=True)
-class Runner:
-    """Does the runs of a plan on a device."""
+class SweepRunner:
+    """Trains, scores and measures the runs of a plan on one device."""
 
     plan: SweepPlan
     device: str
-    displays: Displays
+    output: SweepOutput
 
-    def carry_out(self, planned: PlannedRun, folder: Path) -> SweepRun:
-        """Do one run in its folder, or go on with it.
+    def run(self, planned: PlannedRun, folder: Path) -> SweepRun:
+        """Do one run in its folder, or resume it, and write its result.
 
         Raises
         ------
         InterruptedSweepError
             A signal came while it trained.
         ErfscopeError
-            What can't be trained, scored or computed.
+            The network can't be trained, scored or computed as asked.
         """
         recipe, name = planned.recipe, planned.name
         trained = self._train(recipe, folder, name)
         model = load_model(str(folder / LAST))
-        scored = self._score(model, recipe, name)
-        scores = scored.summary()
-        erf = self._compute(model, recipe, folder / ERF, f"{name}: map")
-        measured = _measure(erf)
-        done = SweepRun(
+        evaluation = self._score(model, recipe, name)
+        scores = evaluation.summary()
+        measured = _measure(self._compute(model, recipe, folder / ERF, f"{name}: map"))
+        result = SweepRun(
             base_rate=planned.base_rate,
             rates=recipe.network.rates or (),
             output_stride=recipe.network.output_stride,
@@ -104,22 +113,22 @@ class Runner:
             checkpoint=str(folder / LAST),
             erf=str(folder / ERF),
             untrained=self._measure_untrained(recipe, folder, name) if self.plan.untrained else {},
-            flags=(*read_flags(trained), *_miou_flags(scored), *_star_flags(measured["star"])),
+            flags=(*read_flags(trained), *_miou_flags(evaluation), *_star_flags(measured["star"])),
         )
         with replacing(folder / RESULT) as temporary:
-            temporary.write_text(json.dumps(done.summary(), indent=1), encoding="utf-8")
-        return done
+            temporary.write_text(json.dumps(result.summary(), indent=1), encoding="utf-8")
+        return result
 
     def _train(self, recipe: Recipe, folder: Path, name: str) -> Mapping[str, Any]:
         resume = (folder / LAST_STATE).is_file()
-        with self.displays.training(name, recipe.schedule.iterations) as show:
+        with self.output.training(name, recipe.schedule.iterations) as show:
             document = train(
                 recipe,
                 folder,
                 resume=resume,
                 overwrite=not resume,
                 device=self.device,
-                warn=self.displays.warn,
+                warn=self.output.warn,
                 show=show,
             )
         if document is None or document["interrupted"]:
@@ -128,7 +137,7 @@ class Runner:
 
     def _score(self, model: Network, recipe: Recipe, name: str) -> Evaluation:
         images = open_images(recipe, recipe.data.val_split, recipe.data.val_images)
-        with self.displays.images(f"{name}: scores", len(images)) as progress:
+        with self.output.images(f"{name}: scores", len(images)) as progress:
             return score(model, images, recipe, device=self.device, progress=progress)
 
     def _compute(self, model: Network, recipe: Recipe, path: Path, label: str) -> ErfMap:
@@ -145,7 +154,7 @@ class Runner:
             labels=False,
             options=dict(data.options) or None,
         )
-        with self.displays.images(label, len(images)) as progress:
+        with self.output.images(label, len(images)) as progress:
             erf = compute_erf(model, images, device=self.device, progress=progress)
         write_map(erf, path, overwrite=True)
         return erf
@@ -168,13 +177,13 @@ class Runner:
         return {"erf": str(folder / UNTRAINED), **_measure(erf)}
 
 
-def _miou_flags(scored: Evaluation) -> tuple[Flag, ...]:
-    """Leave out what concerns other means than the mIoU, the only one in the table."""
-    return tuple(flag for flag in scored.flags if flag.code != "classes_never_right")
+def _miou_flags(evaluation: Evaluation) -> tuple[Flag, ...]:
+    """Return the flags without those of other means than the mIoU, the only one in the table."""
+    return tuple(flag for flag in evaluation.flags if flag.code != "classes_never_right")
 
 
 def _predict(model: Network, crop: tuple[int, int]) -> dict[str, Any]:
-    """Predict for the crop, which may differ from the map's size; nothing of a network without a graph."""
+    """Predict for the crop, which may differ from the map's size; {} for a network without a graph."""
     try:
         return predict_fov(model, crop).summary()
     except ComputeError:
@@ -182,10 +191,10 @@ def _predict(model: Network, crop: tuple[int, int]) -> dict[str, Any]:
 
 
 def _measure(erf: ErfMap) -> dict[str, Any]:
-    star = measure_star(erf)  # without sight of the prediction
-    held = compare_to_prediction(star, recorded_prediction(erf), reach(erf.size, erf.projected_center))
+    star = measure_star(erf)  # doesn't see the prediction
+    compared = compare_to_prediction(star, recorded_prediction(erf), reach(erf.size, erf.projected_center))
     return {
-        "star": star.summary() | held,
+        "star": star.summary() | compared,
         "side95_px": measure_extent(erf).side95_above_background_px,
     }
 

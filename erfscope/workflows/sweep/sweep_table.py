@@ -1,4 +1,4 @@
-"""From runs to rows: means over the seeds, with their standard errors."""
+"""The table of a sweep: means over the seeds, with their standard errors."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ Star = Mapping[str, Any]
 
 
 def make_rows(runs: Iterable[SweepRun]) -> list[SweepRow]:
-    """Gather the runs of each base rate and output stride, in the order of the first ones."""
+    """Make one row of the runs at each base rate and output stride, in the order of the first runs."""
     groups: dict[tuple[int | None, int | None], list[SweepRun]] = {}
     for run in runs:
         groups.setdefault((run.output_stride, run.base_rate), []).append(run)
@@ -83,7 +83,7 @@ def _mean_of(
     value: Callable[[SweepRun], float | None],
     own_error: Callable[[SweepRun], float | None],
 ) -> tuple[float | None, float | None]:
-    """Mean over the seeds and its standard error; of a single one its own error."""
+    """Return the mean over the seeds and its standard error; for a single seed, the error of its run."""
     values = [found for run in runs if (found := value(run)) is not None]
     if not values:
         return None, None
@@ -98,13 +98,13 @@ def _plain_mean(values: Iterable[float | None]) -> float | None:
 
 
 def _mean_error(stars: Sequence[Star]) -> float | None:
-    """Mean relative error, if the star fits every seed's map; the prediction is the same for all."""
+    """Return the mean relative error; None if one seed has none. The prediction is the same for all."""
     errors = [star["relative_error"] for star in stars]
     return None if None in errors else mean(errors)
 
 
 def _mean_shares(stars: Sequence[Star]) -> tuple[float, ...]:
-    """Mean by ring, where all seeds have as many rings."""
+    """Return the mean by ring; () if the seeds have different numbers of rings."""
     shares = [[ring["mass_share"] for ring in star["rings"]] for star in stars]
     return tuple(map(mean, zip(*shares, strict=True))) if len({len(each) for each in shares}) == 1 else ()
 
@@ -122,7 +122,7 @@ def _untrained(runs: Sequence[SweepRun]) -> dict[str, Any]:
 
 
 def _flags(runs: Sequence[SweepRun]) -> tuple[Flag, ...]:
-    """Gather what is said of the runs; with the seed where not all of several say it."""
+    """Return the flags of all runs, with the seeds where only some have the flag."""
     flags = []
     for flag in dict.fromkeys(flag for run in runs for flag in run.flags):
         seeds = [str(run.seed) for run in runs if flag in run.flags]

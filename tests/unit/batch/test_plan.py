@@ -122,7 +122,7 @@ def test_paths_are_the_plans(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"outt": "x"}, "plan.toml has no 'outt'; did you mean out?"),
+        ({"outt": "x"}, "plan.toml has no 'outt'; did you mean out"),
         ({"out": None}, "plan.toml has no out; expected a folder"),
         ({"networks": None}, "has no networks; expected [[networks]]"),
         ({"networks": []}, "has no networks; expected [[networks]]"),
@@ -131,7 +131,7 @@ def test_paths_are_the_plans(tmp_path):
         ({"rates": []}, "rates is empty"),
         ({"measure": []}, "measure is empty"),
         ({"measure": ["star"]}, "measure = ['star']; expected one of star-distance"),
-        ({"shards": 0}, "shards = 0; expected at least 1"),
+        ({"shards": 0}, "shards = 0; expected a whole number >= 1"),
         ({"shards": "2"}, "shards = '2'; expected a whole number"),
         ({"sizes": ["wide"]}, "dataset 1: size = 'wide': 'wide' is no size such as 769 or 512x1024"),
         ({"sizes": [True]}, "size = True: expected one value"),
@@ -157,8 +157,8 @@ def test_paths_are_the_plans(tmp_path):
         ({"compute": {"images": 4}}, "[compute] has no 'images'; it belongs into [[datasets]]"),
         ({"compute": {"until": 0.01}, "shards": 2}, "[compute] until looks at the whole map, which"),
         ({"compute": {"replicates": -1}}, "[compute]: replicates = -1:"),
-        ({"slurm": {"partitoin": "gpu"}}, "slurm has no 'partitoin'; did you mean partition?"),
-        ({"slurm": {"cpus_per_task": 0}}, "cpus_per_task = 0; expected at least 1"),
+        ({"slurm": {"partitoin": "gpu"}}, "slurm has no 'partitoin'; did you mean partition"),
+        ({"slurm": {"cpus_per_task": 0}}, "cpus_per_task = 0; expected a whole number >= 1"),
         ({"networks": VALUES["networks"] * 2}, f"{NAME} is asked for twice; take one out"),
         (
             {"networks": [ASPP | {"num_classes": 2}, ASPP | {"num_classes": 3}]},

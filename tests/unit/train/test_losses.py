@@ -22,7 +22,7 @@ def batch(count=3, size=(5, 7), seed=0, void=0.2):
 
 
 def loss(**fields):
-    return Loss.of(recipe(loss=fields).loss, CLASSES, torch.device("cpu"), torch.float64)
+    return Loss.from_recipe(recipe(loss=fields).loss, CLASSES, torch.device("cpu"), torch.float64)
 
 
 def softmax(values):

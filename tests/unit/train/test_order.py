@@ -5,16 +5,16 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from erfscope.train.crops.crop_order import Order, Share, step_seed
+from erfscope.train.crops.crop_order import CropOrder, ProcessShare, step_seed
 
-ORDER = Order(tuple(range(10, 17)), seed=3)
+ORDER = CropOrder(tuple(range(10, 17)), seed=3)
 
 
 def test_an_epoch_is_a_permutation():
     epochs = [[ORDER.visit(7 * epoch + k).place for k in range(7)] for epoch in range(20)]
     assert all(sorted(epoch) == list(ORDER.places) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 15
-    assert [Order(ORDER.places, 4).visit(k).place for k in range(7)] != epochs[0]
+    assert [CropOrder(ORDER.places, 4).visit(k).place for k in range(7)] != epochs[0]
 
 
 def test_random_numbers_are_an_images_own_in_each_epoch():
@@ -26,14 +26,14 @@ def test_random_numbers_are_an_images_own_in_each_epoch():
 
 
 def test_images_that_come_twice_differ():
-    order = Order((5, 5, 5), seed=0)
+    order = CropOrder((5, 5, 5), seed=0)
     assert len({order.visit(k).generator().random() for k in range(3)}) == 3
 
 
 def seen(processes, batch, passes, first=0, last=6):
     """Of each pass the positions of all processes together."""
     each = [
-        np.reshape(list(Share(batch, passes, rank, processes).positions(first, last)), (-1, batch))
+        np.reshape(list(ProcessShare(batch, passes, rank, processes).positions(first, last)), (-1, batch))
         for rank in range(processes)
     ]
     return [sorted(np.concatenate(parts).tolist()) for parts in zip(*each, strict=True)]
@@ -56,7 +56,7 @@ def test_no_image_is_left_out_or_seen_twice():
 
 
 def test_a_run_goes_on_where_it_was():
-    share = Share(2, 2, 1, 3)
+    share = ProcessShare(2, 2, 1, 3)
     assert [*share.positions(0, 4), *share.positions(4, 9)] == list(share.positions(0, 9))
 
 

@@ -6,8 +6,8 @@ from safetensors.torch import save_file
 from small_training import recipe
 
 from erfscope.errors import CheckpointError, TrainError
-from erfscope.train.assemble import open_subject
 from erfscope.train.network.pretrained import load_pretrained
+from erfscope.train.training_setup import open_setup
 from erfscope.zoo.build import build_network
 from erfscope.zoo.catalog.entries import describe_network
 
@@ -85,7 +85,7 @@ def test_a_file_that_is_none(tmp_path):
 def test_a_recipe_names_the_file(backbone, tmp_path):
     torch.save(backbone, tmp_path / "w.pth")
     plan = {"model": "fcn", "backbone": "resnet18", "pretrained": str(tmp_path / "w.pth")}
-    subject = open_subject(recipe(network=plan))
-    assert torch.equal(subject.network.backbone.conv1.weight, backbone["conv1.weight"])
-    assert subject.pretrained.source == str(tmp_path / "w.pth")
-    assert open_subject(recipe(network=plan | {"pretrained": None})).pretrained is None
+    setup = open_setup(recipe(network=plan))
+    assert torch.equal(setup.network.backbone.conv1.weight, backbone["conv1.weight"])
+    assert setup.pretrained.source == str(tmp_path / "w.pth")
+    assert open_setup(recipe(network=plan | {"pretrained": None})).pretrained is None

@@ -4,7 +4,7 @@ import pytest
 import torch
 from small_training import recipe
 
-from erfscope.train.schedule import learning_rate
+from erfscope.train.optimizer import learning_rate
 
 
 def rates(base=0.01, **schedule):

@@ -89,8 +89,8 @@ def test_plans_among_the_examples(file):
         (ASKED | {"data": "folder"}, "no recipe is named"),
         (ASKED | {"model": "fcn"}, "fcn has no atrous rates"),
         (ASKED | {"baseline": "deeplabv3plus"}, "has atrous rates itself"),
-        (ASKED | {"base_rates": "3"}, "expected a list of whole numbers"),
-        (ASKED | {"base_rates": (0,)}, "expected a whole number, at least 1"),
+        (ASKED | {"base_rates": "3"}, "base_rates = '3'; expected a whole number"),
+        (ASKED | {"base_rates": (0,)}, "expected a whole number >= 1"),
     ],
 )
 def test_what_can_not_be_planned(asked, told):

@@ -20,8 +20,7 @@ from erfscope.checkpoints.fitting.matching import comparable
 from erfscope.errors import DatasetError, NetworkError, TrainError
 from erfscope.train.recipes.fields import build, plain
 from erfscope.train.recipes.recipe import Recipe
-from erfscope.train.train_state import Progress
-from erfscope.train.trainer import Stepper
+from erfscope.train.trainer import Trainer
 from erfscope.workflows.train_network import train
 
 EVERYTHING = {
@@ -193,14 +192,14 @@ def test_a_finished_run_is_not_trained_again(done):
 def test_a_run_that_is_resumed_ends_with_the_same_bits(at, done, tmp_path, monkeypatch):
     """Stopped by an error before any step: what was last saved decides."""
     plan, out, _, _ = done
-    original = Stepper.step
+    original = Trainer.step
 
     def failing(self, batches):
-        if self.parts.progress.iteration == at:
+        if self.state.iteration == at:
             raise ZeroDivisionError
         return original(self, batches)
 
-    monkeypatch.setattr(Stepper, "step", failing)
+    monkeypatch.setattr(Trainer, "step", failing)
     with pytest.raises(ZeroDivisionError):
         Recorder().train(plan, tmp_path / "run")
     monkeypatch.undo()
@@ -231,14 +230,14 @@ def test_a_run_leaves_torch_as_it_was(tmp_path):
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"])
 def test_a_signal_ends_the_run_at_a_whole_step(name, tmp_path, monkeypatch):
-    original = Stepper.step
+    original = Trainer.step
 
     def signalled(self, batches):
-        if self.parts.progress.iteration == 1:
+        if self.state.iteration == 1:
             os.kill(os.getpid(), getattr(signal, name))
         return original(self, batches)
 
-    monkeypatch.setattr(Stepper, "step", signalled)
+    monkeypatch.setattr(Trainer, "step", signalled)
     document = Recorder().train(recipe(), tmp_path / "run")
     assert (document["iterations"], document["interrupted"]) == (2, True)
     assert any(name in flag for flag in document["flags"])
@@ -293,13 +292,13 @@ def test_overwrite_begins_anew(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch):
-    original = Stepper.step
+    original = Trainer.step
 
     def diverging(self, batches):
         loss = original(self, batches)
-        return loss * math.nan if self.parts.progress.iteration == 4 else loss
+        return loss * math.nan if self.state.iteration == 4 else loss
 
-    monkeypatch.setattr(Stepper, "step", diverging)
+    monkeypatch.setattr(Trainer, "step", diverging)
     with pytest.raises(TrainError, match=r"the loss is nan at iteration 5; .*last.pt holds .*; lower --lr"):
         Recorder().train(recipe(), tmp_path / "run")
     assert state(tmp_path / "run")["progress"]["iteration"] == 3
@@ -308,15 +307,15 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch):
 
 def test_weights_that_are_not_finite_are_not_kept(tmp_path, monkeypatch):
     """The last finite loss may already have ruined them."""
-    original = Stepper.step
+    original = Trainer.step
 
     def ruining(self, batches):
         loss = original(self, batches)
-        if self.parts.progress.iteration == 5:
-            next(self.parts.model.parameters()).data.fill_(math.inf)
+        if self.state.iteration == 5:
+            next(self.state.model.parameters()).data.fill_(math.inf)
         return loss
 
-    monkeypatch.setattr(Stepper, "step", ruining)
+    monkeypatch.setattr(Trainer, "step", ruining)
     with pytest.raises(
         TrainError, match=r"network.backbone.* is no longer finite at iteration 6; .*last.pt holds"
     ):
@@ -331,14 +330,14 @@ def test_a_rate_that_is_too_large_really_diverges(tmp_path):
 
 def test_memory_that_ends_is_told_with_what_fits(tmp_path, monkeypatch):
     """More than 2 images of 49 px, or more pixels than 32 × 32 in 4 of them, are refused here."""
-    original = Stepper.loss_of
+    original = Trainer.batch_loss
 
-    def bounded(self, model, images, labels):
+    def bounded(self, images, labels):
         if images.numel() > 3 * 2 * 49 * 49 and images.numel() > 3 * 4 * 32 * 33:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
-        return original(self, model, images, labels)
+        return original(self, images, labels)
 
-    monkeypatch.setattr(Stepper, "loss_of", bounded)
+    monkeypatch.setattr(Trainer, "batch_loss", bounded)
     with pytest.raises(TrainError) as caught:
         Recorder().train(recipe(run={"batch_size": 4}), tmp_path / "run")
     assert str(caught.value) == (
@@ -357,7 +356,7 @@ def test_what_has_no_repeatable_algorithm_is_told(tmp_path, monkeypatch):
     def refusing(self, batches):
         raise RuntimeError("pool_backward_cuda does not have a deterministic implementation, but you set …")
 
-    monkeypatch.setattr(Stepper, "step", refusing)
+    monkeypatch.setattr(Trainer, "step", refusing)
     with pytest.raises(
         TrainError, match="pool_backward_cuda has no algorithm .* leave run.deterministic out"
     ):
@@ -434,7 +433,3 @@ def test_what_can_not_be(sections, error, message, tmp_path, monkeypatch):
     with pytest.raises(error, match=message) as caught:
         Recorder().train(recipe(**sections), tmp_path / "run")
     assert "\n" not in str(caught.value)
-
-
-def test_progress_is_plain():
-    assert Progress() == Progress(**vars(Progress()))

@@ -1,12 +1,11 @@
-"""Processes: how they share cores, how batch norm spans them; two at once are in `integration`."""
+"""Batch norm over several processes; two at once are in `integration`."""
 
 import pytest
 import torch
 from torch import distributed, nn
 
-from erfscope.errors import ComputeError, TrainError
-from erfscope.train.distributed import World, open_world, synchronize_norms
-from erfscope.train.network.sync_norm import GatheredBatchNorm
+from erfscope.system.process_group import ProcessGroup
+from erfscope.train.network.sync_norm import GatheredBatchNorm, synchronize_norms
 
 CPU = torch.device("cpu")
 
@@ -60,44 +59,7 @@ def test_sums_of_bfloat16_are_taken_in_float32(alone):
 def test_norms_are_replaced_under_their_names():
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.LayerNorm(4))
     names = list(model.state_dict())
-    assert synchronize_norms(model, World(CPU))[1].__class__ is nn.BatchNorm2d
-    synchronize_norms(model, World(CPU, rank=0, size=2, local_size=2))
+    assert synchronize_norms(model, ProcessGroup(CPU))[1].__class__ is nn.BatchNorm2d
+    synchronize_norms(model, ProcessGroup(CPU, rank=0, size=2, local_size=2))
     assert isinstance(model[1], GatheredBatchNorm)
     assert list(model.state_dict()) == names
-
-
-@pytest.mark.parametrize(
-    ("cores", "processes", "asked", "expected"),
-    [
-        (8, 1, None, (2, 6)),
-        (8, 2, None, (1, 3)),
-        (2, 2, None, (0, 1)),
-        (2, 2, 1, (0, 1)),
-        (8, 2, 4, (2, 2)),
-        (1, 4, None, (0, 1)),
-    ],
-)
-def test_processes_share_the_cores(cores, processes, asked, expected, monkeypatch):
-    monkeypatch.setattr("erfscope.system.threads.available_cores", lambda: cores)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert World(CPU, size=processes, local_size=processes).share_cores(asked) == expected
-
-
-def test_without_torchrun_there_is_one_process(monkeypatch):
-    monkeypatch.delenv("RANK", raising=False)
-    with open_world("cpu") as world:
-        assert world == World(CPU)
-        assert world.leads
-        assert not world.any(False)
-        assert world.sum(torch.ones(2)).tolist() == [1, 1]
-    with pytest.raises(ComputeError), open_world("tpu"):
-        pass
-
-
-def test_what_the_first_process_does_may_fail(alone):
-    def fail():
-        raise TrainError("no")
-
-    with pytest.raises(TrainError, match="no"):
-        World(CPU).lead(fail)
-    World(CPU, rank=1, size=1).lead(fail)  # not its task

@@ -11,11 +11,11 @@ from small_training import AUGMENT, recipe
 
 from erfscope.datasets import IGNORE, open_dataset
 from erfscope.errors import ImageError, TrainError
-from erfscope.train.assemble import make_batches, open_subject
-from erfscope.train.crops.feed import Normalizer, places_of, read_pair
-from erfscope.train.distributed import World
+from erfscope.system.process_group import ProcessGroup
+from erfscope.train.crops.crop_batches import Normalizer, epoch_places, read_pair
+from erfscope.train.training_setup import make_batches, open_setup
 
-CPU = World(torch.device("cpu"))
+CPU = ProcessGroup(torch.device("cpu"))
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def streets(folder, labels=True):
 
 def test_workers_give_the_same_batches(forked):
     plan = recipe(augment=AUGMENT, schedule={"iterations": 5})
-    subject = open_subject(plan)
-    alone, helped = (list(make_batches(plan, subject, CPU, workers)(0)) for workers in (0, 2))
+    setup = open_setup(plan)
+    alone, helped = (list(make_batches(setup, CPU, workers)) for workers in (0, 2))
     assert len(alone) == 5
     for one, other in zip(alone, helped, strict=True):
         assert torch.equal(one[0], other[0])
@@ -53,18 +53,18 @@ def test_workers_give_the_same_batches(forked):
 
 def test_later_batches_come_from_any_start():
     plan = recipe(augment=AUGMENT)
-    start = make_batches(plan, open_subject(plan), CPU, 0)
-    whole, rest = list(start(0)), list(start(5))
+    setup = open_setup(plan)
+    whole, rest = (list(make_batches(setup, CPU, 0, iteration)) for iteration in (0, 5))
     assert all(torch.equal(one[0], other[0]) for one, other in zip(whole[5:], rest, strict=True))
 
 
 def test_images_are_normalized_as_by_the_dataset():
     plan = recipe(data={"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}, schedule={"iterations": 3})
-    subject = open_subject(plan)
-    samples = [subject.training[k] for k in range(6)]
+    setup = open_setup(plan)
+    samples = [setup.training[k] for k in range(6)]
     batch = [
         (image, label)
-        for images, labels in make_batches(plan, subject, CPU, 0)(0)
+        for images, labels in make_batches(setup, CPU, 0)
         for image, label in zip(images, labels, strict=True)
     ]
     assert len(batch) == 6
@@ -84,9 +84,9 @@ def test_memory_format(channels_last):
 
 def test_what_is_kept_is_bounded():
     plan = recipe(data={"cache_mb": 0})
-    subject = open_subject(plan)
-    bounded = list(make_batches(plan, subject, CPU, 0)(0))
-    for one, other in zip(bounded, make_batches(recipe(), subject, CPU, 0)(0), strict=True):
+    setup = open_setup(plan)
+    bounded = list(make_batches(setup, CPU, 0))
+    for one, other in zip(bounded, make_batches(open_setup(recipe()), CPU, 0), strict=True):
         assert torch.equal(one[0], other[0])
 
 
@@ -94,17 +94,17 @@ def test_hard_images_come_more_often():
     dataset = open_dataset("synthetic-leaves", size=25, images=12, split="train")
     holding = [place for place in range(12) if (np.asarray(dataset.source.load(place)[1]) == 4).any()]
     assert 0 < len(holding) < 12
-    places = places_of(dataset, ["background"], 3)
+    places = epoch_places(dataset, ["background"], 3)
     assert sorted(places) == sorted([*range(12), *holding, *holding])
-    assert places_of(dataset, [], 3) == tuple(range(12))
+    assert epoch_places(dataset, [], 3) == tuple(range(12))
     with pytest.raises(TrainError, match="has no class 'tri'; it has disk, ellipse"):
-        places_of(dataset, ["tri"], 2)
+        epoch_places(dataset, ["tri"], 2)
 
 
 def test_an_ignored_class_has_no_pixels():
     plan = recipe(loss={"ignore_index": 1})
-    labels = torch.stack([label for _, label in make_batches(plan, open_subject(plan), CPU, 0)(0)])
-    plain = torch.stack([label for _, label in make_batches(recipe(), open_subject(plan), CPU, 0)(0)])
+    labels = torch.stack([label for _, label in make_batches(open_setup(plan), CPU, 0)])
+    plain = torch.stack([label for _, label in make_batches(open_setup(recipe()), CPU, 0)])
     assert (plain == 1).any()
     assert torch.equal(labels, torch.where(plain == 1, IGNORE, plain))
 
@@ -138,9 +138,9 @@ def cityscapes(root, **sections):
 
 def test_images_without_labels_are_told_before_the_first_step(tmp_path):
     plan = cityscapes(streets(tmp_path, labels=False))
-    subject = open_subject(replace(plan, data=replace(plan.data, images=None)))
+    setup = open_setup(replace(plan, data=replace(plan.data, images=None)))
     with pytest.raises(TrainError, match=r"3 of 3 images of cityscapes have no label \(first: .*a_000000"):
-        make_batches(plan, subject, CPU, 0)
+        make_batches(setup, CPU, 0)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -151,7 +151,7 @@ def test_a_label_of_another_size_is_named(tmp_path, workers, forked):
     plan = cityscapes(root)
     plan = replace(plan, data=replace(plan.data, images=None))
     with pytest.raises(TrainError, match="10×10 px, its image 60×40") as caught:
-        list(make_batches(plan, open_subject(plan), CPU, workers)(0))
+        list(make_batches(open_setup(plan), CPU, workers))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -15,38 +15,47 @@ from erfscope.datasets.layout import Pixels
 from erfscope.datasets.streaming import read_ahead
 from erfscope.errors import ImageError, TrainError
 from erfscope.train.crops.augment import Cutter
-from erfscope.train.crops.crop_order import Order, Share
+from erfscope.train.crops.crop_order import CropOrder, ProcessShare
 
+#: Images (N, 3, H, W), normalized, and labels (N, H, W) int64.
+Batch = tuple[torch.Tensor, torch.Tensor]
 Pair = tuple[Image.Image, Image.Image]
 # Arrays of bytes go through a pipe; see `datasets.streaming`.
 _Crop = tuple[Pixels, Pixels]
 
 
 @dataclass(frozen=True)
-class _Trouble:
+class _BadImage:
     reason: str
 
 
 @dataclass(frozen=True)
-class Crops(Dataset[_Crop | _Trouble]):
-    """The crop at each position of the run; what is decoded is kept in memory up to `cache_bytes`.
+class Crops(Dataset[_Crop | _BadImage]):
+    """The crop at each position of the run.
 
-    `ignore` is a class whose pixels are given none.
+    Attributes
+    ----------
+    dataset, order, cutter
+        Images, their order, and how they are cropped.
+    ignore
+        Class whose pixels are labeled `IGNORE` instead.
+    cache_bytes
+        Memory for decoded images; those that fit are decoded once.
     """
 
     dataset: ImageDataset
-    order: Order
+    order: CropOrder
     cutter: Cutter
     ignore: int
     cache_bytes: int
     _kept: dict[int, Pair] = field(default_factory=dict, repr=False)
 
-    def __getitem__(self, position: int) -> _Crop | _Trouble:
+    def __getitem__(self, position: int) -> _Crop | _BadImage:
         visit = self.order.visit(position)
         try:
             return self.cutter.cut(*self._load(visit.place), visit.generator())
         except (ImageError, TrainError) as error:
-            return _Trouble(str(error))
+            return _BadImage(str(error))
 
     def _load(self, place: int) -> Pair:
         if place in self._kept:
@@ -68,7 +77,7 @@ def read_pair(source: SampleSource, place: int, num_classes: int) -> Pair:
     ImageError
         One of them can't be read, or their sizes differ.
     TrainError
-        There is no label, or it holds what is no class.
+        There is no label, or it holds a value that isn't a class.
     """
     image, label = source.load(place)
     if label is None:
@@ -83,13 +92,13 @@ def read_pair(source: SampleSource, place: int, num_classes: int) -> Pair:
     return image, label
 
 
-def places_of(dataset: ImageDataset, hard_classes: Sequence[str], times: int) -> tuple[int, ...]:
-    """List the places of one epoch: each image once, those with a hard class `times` times.
+def epoch_places(dataset: ImageDataset, hard_classes: Sequence[str], times: int) -> tuple[int, ...]:
+    """List the images of one epoch by index: each once, those with a hard class `times` times.
 
     Raises
     ------
     TrainError
-        A class that the dataset doesn't have; images without labels.
+        The dataset doesn't have one of the classes, or has images without labels.
     """
     unknown = [name for name in hard_classes if name not in dataset.classes]
     if unknown:
@@ -132,10 +141,10 @@ class Normalizer:
         return pixels.div_(255).sub_(mean).div_(std).to(self.dtype)
 
 
-def batches(
-    crops: Crops, share: Share, iterations: tuple[int, int], workers: int, normalize: Normalizer
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield (images (N, 3, H, W), labels (N, H, W) int64) of the iterations first to last (without).
+def load_batches(
+    crops: Crops, share: ProcessShare, iterations: tuple[int, int], workers: int, normalize: Normalizer
+) -> Iterator[Batch]:
+    """Yield the batches of this process, for the iterations from the first up to the last, exclusive.
 
     Raises
     ------
@@ -146,7 +155,7 @@ def batches(
     items = read_ahead(crops, positions, workers)
     pinned = normalize.device.type == "cuda"
     for _ in range(math.ceil(len(positions) / share.batch)):
-        drawn = [_sound(next(items)) for _ in range(share.batch)]
+        drawn = [_checked(next(items)) for _ in range(share.batch)]
         images, labels = (torch.from_numpy(np.stack(each)) for each in zip(*drawn, strict=True))
         if pinned:
             images, labels = images.pin_memory(), labels.pin_memory()
@@ -154,7 +163,7 @@ def batches(
         yield normalize(images), labels.to(torch.int64)
 
 
-def _sound(item: _Crop | _Trouble) -> _Crop:
-    if isinstance(item, _Trouble):
+def _checked(item: _Crop | _BadImage) -> _Crop:
+    if isinstance(item, _BadImage):
         raise TrainError(item.reason)
     return item
