@@ -336,7 +336,7 @@ HOSTILE = {
 def test_hostile_configs(key, saved, tmp_path, monkeypatch):
     value, message = HOSTILE[key]
     monkeypatch.setattr(
-        "erfscope.checkpoints.fitting.construct.build_seeded", lambda *_: pytest.fail("built for good")
+        "erfscope.checkpoints.fitting.build_filled.build_seeded", lambda *_: pytest.fail("built for good")
     )
     folder = edit(saved("Unet")[1], tmp_path / "hostile", **{key: value})
     with pytest.raises(CheckpointError, match=message) as caught:

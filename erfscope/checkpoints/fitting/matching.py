@@ -5,13 +5,15 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from erfscope.checkpoints.files.state_dict import StateDict
-from erfscope.checkpoints.fitting.naming import best_prefixes, fits, split_by_prefix, under_own_names
+from erfscope.checkpoints.files.weights_file import file_sha256
+from erfscope.checkpoints.fitting.prefixes import best_prefixes, fits, split_by_prefix, under_own_names
 from erfscope.errors import CheckpointError, NetworkError
 from erfscope.records.model_info import WeightsReport
 from erfscope.zoo.build import build_skeleton, make_part
@@ -83,6 +85,19 @@ def count_not_finite(network: nn.Module, names: Iterable[str]) -> dict[str, int]
     state = network.state_dict()
     counts = {name: int((~state[name].isfinite()).sum()) for name in names if not state[name].is_meta}
     return {name: count for name, count in counts.items() if count}
+
+
+def report_random(network: nn.Module, seed: int) -> WeightsReport:
+    """Report that all weights are random."""
+    return WeightsReport("random", seed=seed, missing=tuple(comparable(network.state_dict())))
+
+
+def report_program(network: nn.Module, path: Path) -> WeightsReport:
+    """Report that all weights are those of a file that holds its network whole."""
+    names = tuple(comparable(network.state_dict()))
+    return WeightsReport(
+        str(path), file_sha256(path), matched=names, not_finite=count_not_finite(network, names)
+    )
 
 
 def nearest_entry(state: StateDict) -> tuple[str, str, float]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from erfscope.checkpoints.detect import read_json
+from erfscope.checkpoints.files.json_file import read_json
 from erfscope.checkpoints.library import import_library
 from erfscope.errors import CheckpointError, one_line
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from erfscope.checkpoints.detect import read_json
+from erfscope.checkpoints.files.json_file import read_json
 from erfscope.checkpoints.files.weights_file import StateDict, file_sha256, read_tensors
 from erfscope.checkpoints.library import fetch_folder, find_folder
 from erfscope.checkpoints.request import Request

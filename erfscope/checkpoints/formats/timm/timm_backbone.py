@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from erfscope.checkpoints.files.state_dict import StateDict
-from erfscope.checkpoints.fitting.construct import build_shapes
-from erfscope.checkpoints.formats.timm.timm_source import Source
+from erfscope.checkpoints.fitting.build_filled import build_shapes
+from erfscope.checkpoints.formats.timm.timm_source import TimmSource
 from erfscope.errors import CheckpointError
 from erfscope.model.network import Network
 from erfscope.zoo.description import Part
@@ -91,7 +91,7 @@ def needs_maps(network: Any) -> bool:
     return tokens and hasattr(network, "forward_intermediates")
 
 
-def features_at(source: Source, timm: Any, stride: int) -> dict[str, Any]:
+def features_at(source: TimmSource, timm: Any, stride: int) -> dict[str, Any]:
     """Return the arguments that make a timm network give its maps at an output stride.
 
     Raises
@@ -115,7 +115,7 @@ def features_at(source: Source, timm: Any, stride: int) -> dict[str, Any]:
     return changed
 
 
-def _reduction(source: Source, timm: Any, arguments: Mapping[str, Any]) -> int:
+def _reduction(source: TimmSource, timm: Any, arguments: Mapping[str, Any]) -> int:
     # Never with timm's own weights, which a network without memory can't take.
     make = partial(timm.create_model, source.request.name, **source.arguments, **arguments)
     shapes: Any = build_shapes(make, source.request.spec)

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from erfscope.checkpoints.files.weights_file import Checkpoint, file_sha256
-from erfscope.checkpoints.fitting.construct import find_tensor
+from erfscope.checkpoints.fitting.build_filled import find_tensor
 from erfscope.checkpoints.fitting.matching import comparable
-from erfscope.checkpoints.formats.timm.timm_source import Source
+from erfscope.checkpoints.formats.timm.timm_source import TimmSource
 from erfscope.checkpoints.library import import_library
 from erfscope.checkpoints.request import Request
 from erfscope.records.model_info import TrainingFacts, WeightsReport
 
 
-def maker(source: Source, timm: Any, **arguments: Any) -> Callable[[], Any]:
+def maker(source: TimmSource, timm: Any, **arguments: Any) -> Callable[[], Any]:
     """Return what makes the network; with the option `pretrained` timm downloads its weights, read safely."""
     pretrained = bool(source.request.options.get("pretrained"))
     given = {**source.arguments, **arguments}
