@@ -83,7 +83,7 @@ DESIGNS: Mapping[str, Design] = MappingProxyType(
     }
 )
 # TensorFlow's eps, with which the weights were trained; mmsegmentation's configs set it too.
-_NORM: Config = MappingProxyType({"type": "BN", "eps": 0.001})
+_NORM: Config = {"type": "BN", "eps": 0.001}
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         f"mobilenet-v3-{arch}": MappingProxyType(

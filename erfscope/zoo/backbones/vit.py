@@ -25,7 +25,7 @@ def _preset(embed_dims: int, num_layers: int, num_heads: int, **others: Any) -> 
             "num_layers": num_layers,
             "num_heads": num_heads,
             "out_indices": tuple(num_layers * quarter // 4 - 1 for quarter in (1, 2, 3, 4)),
-            "norm_cfg": MappingProxyType({"type": "LN", "eps": 1e-6}),
+            "norm_cfg": {"type": "LN", "eps": 1e-6},
             **others,
         }
     )
