@@ -19,7 +19,7 @@ _SUFFIXES = (".h5", ".hdf5")
 @options_beside_spec
 @output_options
 def inspect_command(output: Output, /, spec: str, network: dict[str, Any]) -> None:
-    r"""Tell what a map (erf.h5) or a checkpoint holds and how it came about; -v says more.
+    r"""Show what a map (erf.h5) or a checkpoint holds and where it comes from; -v shows more.
 
     \b
     erfscope inspect erf.h5

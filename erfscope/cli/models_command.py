@@ -8,7 +8,7 @@ from erfscope.cli.output import Output, output_options, print_table
 @click.command("models")
 @output_options
 def models_command(output: Output) -> None:
-    """List the networks, with what each stands on unless told otherwise.
+    """List the networks of the catalog with their defaults.
 
     Multiply-adds are those of an image of 513×513 px with 21 classes. -v lists each network's options.
     """

@@ -77,7 +77,7 @@ class ConvNormAct(nn.Sequential):
     padding
         None keeps the size at stride 1: `dilation * (kernel_size // 2)`.
     bias
-        Of the convolution; None: only where no norm follows.
+        Bias of the convolution; None: only where no norm follows.
     norm, activation
         Configs, or None for none.
     """

@@ -1,4 +1,4 @@
-"""Fits a state dict to a network, and says which catalog entry it fits best."""
+"""Loads a state dict into a network, reports what matched, and finds the catalog's network it fits best."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -37,9 +37,8 @@ def load_weights(
 ) -> WeightsReport:
     """Copy into `network`, in place, what of `state` has the right name and shape.
 
-    Where the network's names stand under a common prefix (`net.`), it is taken off, and what stands beside
-    it is left out: losses and metrics of a training module. `described_by` names to the user what told
-    of which network the file is.
+    A common prefix of the network's names (`net.`) is removed, and tensors without it are left out: losses
+    and metrics of a training module. `described_by` names, for errors, what describes the network.
 
     Raises
     ------
@@ -135,7 +134,7 @@ def _share_of(wanted: StateDict, state: StateDict) -> float:
 
 
 def comparable(state: Mapping[str, torch.Tensor]) -> StateDict:
-    """Batch norm's step counter says nothing about a network and old files lack it."""
+    """Leave out batch norm's step counters, which say nothing about a network and are not in old files."""
     return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
 
 

@@ -108,7 +108,7 @@ class MobileNetV3(nn.Module):
     reduction_factor
         Divides the channels of the blocks at the architecture's stride 32 (section 6.4 of the paper).
     norm_cfg
-        Of all convolutions.
+        Norm of all convolutions.
     output_stride
         8, 16 or 32: a block that would exceed it keeps its input's size, and the atrous rate of its
         depthwise convolution and of all that follow doubles.

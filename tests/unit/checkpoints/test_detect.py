@@ -30,7 +30,7 @@ def test_names(spec, format_, detected_by):
 
 @pytest.fixture
 def outlined(monkeypatch):
-    """Count the pickles that are outlined, by the length of what is left of each file."""
+    """Record the pickles that are outlined."""
     read, times = archive_scan.read_outline, []
 
     def count(file):
@@ -43,11 +43,12 @@ def outlined(monkeypatch):
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Record the files that Python opens by their paths; torch opens its file by a function of its own."""
+    """Record the .pth files that Python opens by their paths; torch opens its own otherwise."""
     open_, paths = Path.open, []
 
     def record(path, *arguments, **named):
-        paths.append(path)
+        if path.suffix == ".pth":
+            paths.append(path)
         return open_(path, *arguments, **named)
 
     monkeypatch.setattr(Path, "open", record)

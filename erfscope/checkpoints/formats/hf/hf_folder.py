@@ -1,4 +1,4 @@
-"""A folder of transformers, or one of the hub: which of its files hold the weights."""
+"""Finds the weights in a folder of transformers, here or in the hub."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A config and tensors → a network of transformers with its weights, and how well they fit."""
+"""Builds a network of transformers from a config and tensors, and reports how well they fit."""
 
 import copy
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a folder of transformers tells of preprocessing and classes."""
+"""Reads preprocessing and classes from a folder of transformers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which network of timm is asked for: by its name, or by a folder that timm saved, here or in the hub."""
+"""Finds the network of timm that is meant: by its name, or by a folder of timm, here or in the hub."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ SIZES = ("img_size", "dynamic_img_size")
 _CONFIG = "config.json"
 # What a folder tells of its images, under timm's names.
 _FACTS = ("mean", "std", "input_size", "fixed_input_size")
-# Arguments that a folder may name and that change no map: the file tells the classes, dropout is off.
+# Arguments that a folder may name and that change nothing: the file shows the classes, dropout is off.
 _IDLE = ("num_classes", "drop_rate", "drop_path_rate")
 _POOLING = "global_pool"
 _MAX_SIDE = 4096
@@ -28,11 +28,11 @@ class TimmSource:
     Attributes
     ----------
     request
-        Its spec is `timm:` and a name that timm knows, its checkpoint the weights' file, if any.
+        A request whose spec is `timm:` and a name that timm knows, and whose checkpoint is the weights' file.
     facts
-        What of timm's own description of the network's images is to be replaced.
+        Entries that replace those of timm's description of the images.
     pooling
-        Before the classifier, as timm calls it; None for the network's own.
+        Pooling before the classifier, as timm calls it; None for the network's own.
     """
 
     request: Request
@@ -41,7 +41,7 @@ class TimmSource:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What to tell timm of the network, whatever it is to be."""
+        """Arguments for timm, for a classifier and a backbone alike."""
         told = {name: value for name, value in self.request.options.items() if name in SIZES}
         told |= {} if self.pooling is None else {_POOLING: self.pooling}
         return told | ({"pretrained_cfg_overlay": dict(self.facts)} if self.facts else {})
