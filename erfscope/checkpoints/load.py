@@ -87,8 +87,9 @@ def load_model(
     -------
     Network
         A module that maps normalized images (N, 3, H, W), float32, to logits (N, K, H, W), in eval mode, on
-        the CPU; its `info` is a `ModelInfo`. It can be copied by `copy.deepcopy` and pickled, unless its
-        file is TorchScript (neither pickle) or its code can't be.
+        the CPU; its `info` is a `ModelInfo`. `copy.deepcopy` copies it. It can be pickled unless torch or
+        its library prevents that: TorchScript, exported programs, and some networks of transformers once
+        they have run.
 
     Raises
     ------
