@@ -96,7 +96,7 @@ def test_a_saved_folder_gives_the_same_logits(name, prefix, saved):
     assert info.weights.source == str(folder / "model.safetensors")
     assert len(info.weights.sha256) == 64
     assert info.format == "segmentation_models_pytorch folder"
-    assert info.detected_by == f"_model_class in {folder / 'config.json'}"
+    assert info.detected_by == ("the prefix smp:" if prefix else f"_model_class in {folder / 'config.json'}")
     assert info.options["num_classes"] == 4
     assert info.options["backbone"] == OPTIONS.get(name, ("resnet18", {}))[0]
     assert not ours.training

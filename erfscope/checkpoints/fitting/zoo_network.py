@@ -67,7 +67,7 @@ def build_zoo_network(
     before = now if trained is None else summarize(trained)
     network.info = ModelInfo(
         name,
-        {**request.options, **now},
+        {**(request.options if trained is None else {}), **now},
         report,
         trained_settings={option: value for option, value in before.items() if value != now[option]},
         parts=description.summary(),
