@@ -34,7 +34,7 @@ def check_jobs(jobs: Iterable[Job], where: str) -> None:
 
 
 def _check_network(chosen: Mapping[str, Any]) -> None:
-    from erfscope.checkpoints.detect import detect
+    from erfscope.checkpoints.detect import detect_by_name
     from erfscope.checkpoints.files.file_type import check_file
     from erfscope.checkpoints.request import Request
     from erfscope.zoo.catalog.entries import describe_network
@@ -52,5 +52,6 @@ def _check_network(chosen: Mapping[str, Any]) -> None:
     )
     if checkpoint is not None:
         check_file(checkpoint)
-    if detect(request).format == "catalog":
+    detection = detect_by_name(request)
+    if detection is not None and detection.format == "catalog":
         describe_network(chosen["model"], **options)

@@ -1,4 +1,4 @@
-"""Other libraries, imported where a network needs them, and their hub."""
+"""Imports other libraries where a network needs them, and finds their files, here or in the hub."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,12 +11,12 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def import_library(module: str, extra: str, spec: str) -> Any:
-    """Import what reads `spec`.
+    """Import a module that loading `spec` needs; `extra` is the extra of erfscope that installs it.
 
     Raises
     ------
     CheckpointError
-        It isn't installed, or doesn't import.
+        It isn't installed, or can't be imported.
     """
     library = module.partition(".")[0]
     try:

@@ -6,9 +6,14 @@ from erfscope.records.model_info import ModelInfo
 
 
 class Network(nn.Module):
-    """Maps a normalized image (N, 3, H, W) to logits (N, K, H, W), and knows where it comes from."""
+    """A module that maps normalized images (N, 3, H, W) to logits (N, K, H, W).
 
-    #: What the network is and where its weights come from; set by `checkpoints.load_model`.
+    Attributes
+    ----------
+    info
+        What the network is and where its weights come from; set by `checkpoints.load_model`.
+    """
+
     info: ModelInfo
 
 

@@ -9,10 +9,21 @@ from typing import Any
 class WeightsReport:
     """Where a network's weights come from and how well they fit.
 
-    `source` is a path, "random" or "as given" (a module that the caller built); `matched`, `missing`
-    and `unexpected` name tensors of the state dict. `left_out` counts tensors of auxiliary heads,
-    which no map needs, and of what a training module keeps beside its network. `not_finite` counts the
-    values that are NaN or infinite, by tensor.
+    Attributes
+    ----------
+    source
+        Path of the file, "random", or "as given" where the caller built the module.
+    sha256
+        Digest of the file's bytes, hexadecimal; None without a file.
+    seed
+        Seed of the random weights; None without any.
+    matched, missing, unexpected
+        Names of tensors: loaded from the file, only in the network, only in the file.
+    left_out
+        Number of tensors of auxiliary heads, which no map needs, and of what a training module keeps
+        beside its network.
+    not_finite
+        Number of values that are NaN or infinite, by tensor.
     """
 
     source: str
@@ -26,7 +37,7 @@ class WeightsReport:
 
     @property
     def label(self) -> str:
-        """How a figure's title names the weights."""
+        """The weights in a few words, for the title of a figure."""
         if self.source == "random":
             return f"random weights (seed {self.seed})"
         name = self.source.rsplit("/", 1)[-1]
@@ -52,20 +63,20 @@ class WeightsReport:
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What a checkpoint tells of how its network was trained; None or empty where it doesn't.
+    """What a checkpoint says of how its network was trained; None or empty where it says nothing.
 
     Attributes
     ----------
     classes, palette
-        Names, and colors (R, G, B) in 0 to 255.
+        Names of the classes, and their colors (R, G, B) in 0 to 255.
     mean, std
-        Of R, G, B in 0 to 1, with which images were normalized.
+        Mean and standard deviation of R, G, B in 0 to 1, with which images were normalized.
     channel_order
-        In which the network takes them: "rgb" or "bgr".
+        Order of the channels that the network takes: "rgb" or "bgr".
     crop_size
-        (H, W), px.
+        Height and width of the training crops, px.
     hyper_parameters
-        What Lightning, or a run of ours, keeps of them, as JSON can say it.
+        Those that Lightning or a training run of erfscope saved, as JSON.
     """
 
     classes: tuple[str, ...] = ()
@@ -87,14 +98,22 @@ class ModelInfo:
 
     Attributes
     ----------
+    name
+        Name of the network: the catalog's where it has one, else its library's.
     options
-        Backbone, output stride, rates, classes, and what else was chosen.
+        Backbone, output stride, rates, number of classes, and what else was chosen.
+    weights
+        Where its weights come from and how well they fit.
     trained_settings
-        The options of its training that were overridden.
+        Options that differ from those of its training, with their values in the training.
     parts
         The description from which it was built; empty for another library's network.
-    format, detected_by
-        What it was read from, and what told so.
+    training
+        What its checkpoint says of its training.
+    format
+        What it was read from, in words, such as "mmsegmentation checkpoint".
+    detected_by
+        What shows that format, in words, such as "the config in its meta".
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a checkpoint is: its format, its network, what it was trained on, and how well its weights fit."""
+"""Describes a checkpoint: its format, its network, its training, and how well its weights fit."""
 
 from contextlib import suppress
 from typing import Any
@@ -14,26 +14,26 @@ from erfscope.model.unit_map import UnitMap
 from erfscope.records.flags import Flag, flag_fields
 from erfscope.workflows.predict_fov import predict_fov
 
-USUAL_SIZE = (512, 512)  # px: at which a network without a crop of its own is captured
+_DEFAULT_SIZE = (512, 512)  # px: at which a network without a crop of its own is captured
 
 
 def inspect_network(spec: str, **options: Any) -> dict[str, Any]:
-    """Load a network and tell what is known of it.
+    """Load a network and describe it.
 
-    Stride and rates are those that the network's graph shows; where it can't be captured, those that its
-    description names.
+    Stride and rates are read from the network's graph; where that can't be captured, from its description.
 
     Parameters
     ----------
     spec, **options
-        Of `load_model`.
+        As for `load_model`.
 
     Returns
     -------
     dict
         spec, format and detected_by, network, backbone, num_classes, output_stride, read_stride, rates,
-        crop_size (H, W), mean and std (R, G, B in 0 to 1), channel_order, classes, parameters, the weights
-        report, hyper-parameters that Lightning kept, and flags. None for what isn't known.
+        crop_size (H, W, px), mean and std (R, G, B in 0 to 1), channel_order, classes, parameters (their
+        number), weights (the report), trained_settings, hyper_parameters (of Lightning or of erfscope) and
+        flags. None for what isn't known.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def inspect_network(spec: str, **options: Any) -> dict[str, Any]:
 
 
 def _size(network: Network) -> tuple[int, int]:
-    return network.info.training.crop_size or USUAL_SIZE
+    return network.info.training.crop_size or _DEFAULT_SIZE
 
 
 def _count_classes(network: Network) -> int | None:

@@ -23,7 +23,7 @@ class MultiheadAttention(nn.Module):
     Parameters
     ----------
     bias
-        Of all four projections.
+        Bias of all four projections.
     drop_rate
         Dropout of the attention weights.
     """

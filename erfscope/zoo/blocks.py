@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -14,12 +13,12 @@ from erfscope.errors import NetworkError
 #: How a part says what norm or activation it takes: {"type": "BN", "eps": 1e-3}, as in mmsegmentation.
 Config = Mapping[str, Any]
 
-BATCH_NORM: Config = MappingProxyType({"type": "BN"})
-LAYER_NORM: Config = MappingProxyType({"type": "LN"})
+BATCH_NORM: Config = {"type": "BN"}
+LAYER_NORM: Config = {"type": "LN"}
 #: As the transformers' authors have it.
-TIGHT_LAYER_NORM: Config = MappingProxyType({"type": "LN", "eps": 1e-6})
-RELU: Config = MappingProxyType({"type": "ReLU"})
-GELU: Config = MappingProxyType({"type": "GELU"})
+TIGHT_LAYER_NORM: Config = {"type": "LN", "eps": 1e-6}
+RELU: Config = {"type": "ReLU"}
+GELU: Config = {"type": "GELU"}
 
 #: Output strides that a backbone can be brought to by atrous rates.
 OUTPUT_STRIDES = (8, 16, 32)
@@ -78,7 +77,7 @@ class ConvNormAct(nn.Sequential):
     padding
         None keeps the size at stride 1: `dilation * (kernel_size // 2)`.
     bias
-        Of the convolution; None: only where no norm follows.
+        Bias of the convolution; None: only where no norm follows.
     norm, activation
         Configs, or None for none.
     """

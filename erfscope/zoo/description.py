@@ -15,12 +15,14 @@ class NetworkDescription:
     Attributes
     ----------
     backbone, neck, head
-        What reads the image, what reads its maps (None for nothing), and what makes logits of those.
+        The parts that read the image, that read the backbone's maps (None without one), and that make
+        logits.
     head_name
         The attribute that holds the head, hence the prefix of its parameters: mmsegmentation says
         `decode_head`, torchvision `classifier`.
     align_corners
-        Of the resizing of the logits; most heads have an argument of that name for their own.
+        Whether corners are aligned in the resizing of the logits; most heads have an argument of that name
+        for their own resizing.
     """
 
     backbone: Part

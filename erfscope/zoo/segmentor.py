@@ -22,7 +22,7 @@ class Segmentor(Network):
     head_name
         The attribute that holds the head.
     align_corners
-        Of the final resizing (mmsegmentation sets it for its 769×769 networks).
+        Whether corners are aligned in the final resizing (mmsegmentation sets it for its 769×769 networks).
     """
 
     def __init__(

@@ -96,7 +96,7 @@ def test_a_saved_folder_gives_the_same_logits(name, prefix, saved):
     assert info.weights.source == str(folder / "model.safetensors")
     assert len(info.weights.sha256) == 64
     assert info.format == "segmentation_models_pytorch folder"
-    assert info.detected_by == f"_model_class in {folder / 'config.json'}"
+    assert info.detected_by == ("the prefix smp:" if prefix else f"_model_class in {folder / 'config.json'}")
     assert info.options["num_classes"] == 4
     assert info.options["backbone"] == OPTIONS.get(name, ("resnet18", {}))[0]
     assert not ours.training
@@ -336,7 +336,7 @@ HOSTILE = {
 def test_hostile_configs(key, saved, tmp_path, monkeypatch):
     value, message = HOSTILE[key]
     monkeypatch.setattr(
-        "erfscope.checkpoints.fitting.construct.build_seeded", lambda *_: pytest.fail("built for good")
+        "erfscope.checkpoints.fitting.build_filled.build_seeded", lambda *_: pytest.fail("built for good")
     )
     folder = edit(saved("Unet")[1], tmp_path / "hostile", **{key: value})
     with pytest.raises(CheckpointError, match=message) as caught:

@@ -324,7 +324,7 @@ def test_a_folder_that_timm_saved(folder, monkeypatch):
     ours = erfscope.load_model(f"timm:{path}")
     image = torch.randn(1, 3, 64, 64)
     assert torch.equal(run(ours, image), run(theirs, image))
-    assert ours.info.detected_by == f"architecture in {path / 'config.json'}"
+    assert ours.info.detected_by == "the prefix timm:"
     assert ours.info.weights.source == str(path / "model.safetensors")
     assert ours.info.training.mean == (0.1, 0.2, 0.3)
     backbone = erfscope.load_model(f"timm:{path}", head="fcn")
@@ -365,7 +365,7 @@ def test_hostile_folders(key, folder, tmp_path):
 
 def test_a_folder_of_a_huge_network_takes_no_memory(folder, tmp_path, monkeypatch):
     path = edit(folder[1], tmp_path / "huge", architecture="vit_giant_patch14_224")
-    for module in ("fitting.construct", "formats.timm.segmentor"):
+    for module in ("fitting.build_filled", "formats.timm.timm_segmentor"):
         monkeypatch.setattr(
             f"erfscope.checkpoints.{module}.build_seeded", lambda *_: pytest.fail("built for good")
         )

@@ -1,1 +1,1 @@
-"""Reads files of weights, of which nothing is executed."""
+"""Reads weights files and descriptions safely: nothing in them is executed."""

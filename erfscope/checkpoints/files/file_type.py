@@ -1,13 +1,17 @@
-"""What a path leads to, and what a file is that isn't what its name says: so that the remedy fits."""
+"""Checks that a path leads to a file, and says what is wrong with a file that can't be read as weights."""
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 
+#: How a zip archive begins, which torch's files have been since 1.6.
+ZIP_MAGIC = b"PK\x03\x04"
 _HEAD = 512  # bytes
+_MAX_REASON = 160  # characters
 _TAR_MAGIC = slice(257, 262)
 _PACKED = {
     b"\x1f\x8b": "gzip",
@@ -57,7 +61,33 @@ def check_file(path: Path, kind: str = "checkpoint") -> None:
         raise CheckpointError(f"{path} can't be read (permission denied); make it readable (chmod u+r)")
 
 
-def foreign_kind(path: Path) -> str | None:
+def explain_unreadable(path: Path, error: Exception) -> str:
+    """Say in one line why a torch file can't be read, from what the reader of it raised, and what to do."""
+    refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if refused:
+        return (
+            f"{path} is refused: loading it would need {refused[1]}, which is not plain weights; "
+            "save the state dict alone, or as safetensors"
+        )
+    reason = _reason(error)
+    if re.search("Trying to call|Can only|Only persistent_load", str(error)):
+        return f"{path} is refused: it holds more than plain weights ({reason}); save these alone"
+    kind = other_file_type(path)
+    if kind:
+        return f"{path} {kind}"
+    with path.open("rb") as file:
+        if file.read(len(ZIP_MAGIC)) == ZIP_MAGIC:
+            return f"{path} is cut off or damaged ({reason}); download or copy it again"
+    return f"{path} is not a torch checkpoint, or is damaged ({reason}); expected .pth or .safetensors"
+
+
+def _reason(error: Exception) -> str:
+    # Torch's message begins with advice to load the file unsafely; its reason stands behind that.
+    reason = str(error).partition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
+    return reason[:_MAX_REASON] or one_line(error)
+
+
+def other_file_type(path: Path) -> str | None:
     """Say what a file is and what to do, where its first bytes show that it holds no weights of PyTorch."""
     with path.open("rb") as file:
         head = file.read(_HEAD)

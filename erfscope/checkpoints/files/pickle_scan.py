@@ -1,4 +1,4 @@
-"""What a pickle would make, told without making it: nothing is imported, called, hashed or allocated."""
+"""Reads what a pickle would make without making it: nothing is imported, called, hashed or allocated."""
 
 import pickletools
 from dataclasses import dataclass, field

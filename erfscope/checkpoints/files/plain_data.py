@@ -1,4 +1,4 @@
-"""Copies of plain data, for what comes from files: nothing shared, nothing endless, nothing but values."""
+"""Copies plain data out of files: plain values alone, none of them shared, and not without end."""
 
 import math
 from typing import Any
@@ -30,7 +30,7 @@ def plain_copy(value: Any) -> Any:
 def plain_entries(mapping: dict[Any, Any]) -> dict[str, Any]:
     """Copy those entries of a dict that are plain data under a name, and leave the others out.
 
-    Of an entry that is a dict with other things in it, the plain entries are copied likewise.
+    Where an entry is a dict with other things in it, its plain entries are copied likewise.
     """
     return _plain_entries(mapping, _Copy(), inner=True)
 

@@ -1,4 +1,4 @@
-"""Where in a checkpoint the network's tensors stand, and what wrappers put before their names."""
+"""Finds the network's tensors in a checkpoint, and removes what wrappers add to their names."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ StateDict = dict[str, torch.Tensor]
 # In order of preference. Averaged weights are what timm (`state_dict_ema`, `model_ema`) evaluates; mmengine's
 # EMAHook swaps them into `state_dict` before it saves and leaves the last step's in `ema_state_dict`, so the
 # latter counts only where it is alone.
-_NESTED_UNDER = (
+_OUTER_KEYS = (
     "state_dict_ema",
     "model_ema",
     "state_dict",
@@ -44,7 +44,7 @@ def find_state_dict(content: dict[Any, Any]) -> tuple[StateDict, str]:
     """Find the tensors, and the names that lead to them, joined by dots."""
     trail: list[str] = []
     while len(trail) < _MAX_NESTING:
-        inner = {key: entries(content.get(key)) for key in _NESTED_UNDER}
+        inner = {key: entries(content.get(key)) for key in _OUTER_KEYS}
         key = next((key for key, values in inner.items() if _may_hold_tensors(values)), None)
         if key is None:
             break
@@ -63,7 +63,7 @@ def named_tensors(content: dict[Any, Any]) -> StateDict:
 
 
 def without_wrappers(state: StateDict) -> StateDict:
-    """Take off the names what wrappers put into them, in any nesting; leave out what these keep beside."""
+    """Remove what wrappers add to names, in any nesting, and the tensors that they keep for themselves."""
     state = _without_averages(state)
     parts = {name: ".".join(part for part in name.split(".") if part not in _WRAPPERS) for name in state}
     if len(set(parts.values())) == len(parts) and all(parts.values()):
@@ -75,7 +75,7 @@ def without_wrappers(state: StateDict) -> StateDict:
 
 def _may_hold_tensors(values: dict[Any, Any]) -> bool:
     return any(isinstance(value, torch.Tensor) for value in values.values()) or any(
-        isinstance(values.get(key), dict) for key in _NESTED_UNDER
+        isinstance(values.get(key), dict) for key in _OUTER_KEYS
     )
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +11,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from erfscope.checkpoints.files.archive_scan import screen
-from erfscope.checkpoints.files.file_type import check_file, foreign_kind
+from erfscope.checkpoints.files.archive_scan import FileScan, scan_file
+from erfscope.checkpoints.files.file_type import explain_unreadable, other_file_type
 from erfscope.checkpoints.files.plain_data import as_json, plain_entries
 from erfscope.checkpoints.files.safe_globals import only_inert_names
 from erfscope.checkpoints.files.state_dict import (
@@ -23,7 +22,7 @@ from erfscope.checkpoints.files.state_dict import (
     named_tensors,
     without_wrappers,
 )
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, one_line
 
 __all__ = ["Checkpoint", "StateDict", "file_sha256", "read_checkpoint", "read_tensors"]
 
@@ -60,19 +59,33 @@ class Checkpoint:
     hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, scan: FileScan | None = None) -> Checkpoint:
     """Read a `.safetensors` file or a torch checkpoint, of which nothing is executed.
 
-    A state dict nested under the usual keys (`state_dict`, `model`, `net`, …; averaged weights first) is
-    found, and what DataParallel, Lightning, torch.compile and their like put into its names is taken off.
-    What the training kept beside (optimizers, logs of mmengine, callbacks of Lightning) is passed over.
+    Parameters
+    ----------
+    path
+        The file.
+    scan
+        What `scan_file` says of it; None to have it scanned here.
+
+    Returns
+    -------
+    Checkpoint
+        Its tensors on the CPU, and what it says of them.
 
     Raises
     ------
     CheckpointError
         The file isn't there, is cut off, is no weights file, would run code, or holds no tensors.
+
+    Notes
+    -----
+    A state dict nested under the usual keys (`state_dict`, `model`, `net`, …; averaged weights first) is
+    found, and the prefixes that DataParallel, Lightning, torch.compile and others add to names are removed.
+    What the training kept beside (optimizers, logs of mmengine, callbacks of Lightning) is ignored.
     """
-    outermost, metadata = _read(path)
+    outermost, metadata = _read(path, scan or scan_file(path))
     found, nested_under = find_state_dict(outermost)
     return Checkpoint(
         path=path,
@@ -85,7 +98,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def read_tensors(path: Path) -> StateDict:
     """Read the outermost tensors under the names that the file gives them; otherwise as `read_checkpoint`."""
-    return _usable(named_tensors(_read(path)[0]), path)
+    return _usable(named_tensors(_read(path, scan_file(path))[0]), path)
 
 
 def file_sha256(*paths: Path) -> str:
@@ -97,23 +110,16 @@ def file_sha256(*paths: Path) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> tuple[dict[Any, Any], dict[str, str]]:
+def _read(path: Path, scan: FileScan) -> tuple[dict[Any, Any], dict[str, str]]:
     """Return the outermost entries, and the metadata of safetensors."""
-    check_file(path)
-    if path.suffix == ".safetensors" or _begins_as_safetensors(path):
-        return _read_safetensors(path)
-    return entries(_read_torch(path)), {}
+    if scan.kind in ("exported program", "TorchScript archive"):
+        raise CheckpointError(f"{path} holds its network, too ({scan.kind}); give it as --model")
+    return _read_safetensors(path) if scan.kind == "safetensors" else (entries(_read_torch(path)), {})
 
 
 def _hyper_parameters(outermost: dict[Any, Any]) -> Mapping[str, Any]:
     found: Mapping[str, Any] = as_json(plain_entries(entries(outermost.get("hyper_parameters"))))
     return found if len(json.dumps(found)) <= _MAX_HYPER_PARAMETERS else {}
-
-
-def _begins_as_safetensors(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(9)
-    return head[8:] == b"{" and int.from_bytes(head[:8], "little") + 8 <= path.stat().st_size
 
 
 def _read_safetensors(path: Path) -> tuple[dict[Any, Any], dict[str, str]]:
@@ -122,52 +128,21 @@ def _read_safetensors(path: Path) -> tuple[dict[Any, Any], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     # Whatever a broken file makes the library raise is the file's fault.
     except Exception as error:
-        kind = foreign_kind(path) or f"is not a readable safetensors file ({_one_line(error)}); copy it again"
+        kind = (
+            other_file_type(path) or f"is not a readable safetensors file ({one_line(error)}); copy it again"
+        )
         raise CheckpointError(f"{path} {kind}") from error
 
 
 def _read_torch(path: Path) -> Any:
     try:
-        screen(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old pickle protocols: what matters is whether it loads
             with only_inert_names():
                 return torch.load(path, map_location="cpu", weights_only=True)
-    except CheckpointError:
-        raise
     # Whatever a broken or hostile file makes the unpickler raise is the file's fault, not a bug here.
     except Exception as error:
-        raise CheckpointError(_explain(path, error)) from error
-
-
-def _explain(path: Path, error: Exception) -> str:
-    message = str(error)
-    refused = re.search(r"GLOBAL ([\w.]+)", message)
-    if refused:
-        return (
-            f"{path} is refused: loading it would need {refused[1]}, which is not plain weights; "
-            "save the state dict alone, or as safetensors"
-        )
-    if re.search("Trying to call|Can only|Only persistent_load", message):
-        return f"{path} is refused: it holds more than plain weights ({_one_line(error)}); save these alone"
-    kind = foreign_kind(path)
-    if kind:
-        return f"{path} {kind}"
-    if "TorchScript" in message:
-        return f"{path} is a TorchScript archive, which holds its network; give it as --model"
-    with path.open("rb") as file:
-        if file.read(4) == b"PK\x03\x04":
-            return f"{path} is cut off or damaged ({_one_line(error)}); download or copy it again"
-    return (
-        f"{path} is not a torch checkpoint, or is damaged ({_one_line(error)}); expected .pth or .safetensors"
-    )
-
-
-def _one_line(error: Exception) -> str:
-    # Torch's message begins with advice to load the file unsafely; its reason stands at the end.
-    lines = str(error).partition("WeightsUnpickler error:")[2].split("\n") + str(error).split("\n")
-    text = next((line.strip() for line in lines if line.strip()), type(error).__name__)
-    return text if len(text) <= 120 else text[:117] + "..."
+        raise CheckpointError(explain_unreadable(path, error)) from error
 
 
 def _usable(state: StateDict, path: Path) -> StateDict:

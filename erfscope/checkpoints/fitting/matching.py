@@ -1,17 +1,19 @@
-"""Fits a state dict to a network, and says which catalog entry it fits best."""
+"""Loads a state dict into a network, reports what matched, and finds the catalog's network it fits best."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from erfscope.checkpoints.files.state_dict import StateDict
-from erfscope.checkpoints.fitting.naming import best_prefixes, fits, split_by_prefix, under_own_names
+from erfscope.checkpoints.files.weights_file import file_sha256
+from erfscope.checkpoints.fitting.prefixes import best_prefixes, fits, split_by_prefix, under_own_names
 from erfscope.errors import CheckpointError, NetworkError
 from erfscope.records.model_info import WeightsReport
 from erfscope.zoo.build import build_skeleton, make_part
@@ -35,9 +37,8 @@ def load_weights(
 ) -> WeightsReport:
     """Copy into `network`, in place, what of `state` has the right name and shape.
 
-    Where the network's names stand under a common prefix (`net.`), it is taken off, and what stands beside
-    it is left out: losses and metrics of a training module. `described_by` names to the user what told
-    of which network the file is.
+    A common prefix of the network's names (`net.`) is removed, and tensors without it are left out: losses
+    and metrics of a training module. `described_by` names, for errors, what describes the network.
 
     Raises
     ------
@@ -85,6 +86,19 @@ def count_not_finite(network: nn.Module, names: Iterable[str]) -> dict[str, int]
     return {name: count for name, count in counts.items() if count}
 
 
+def report_random(network: nn.Module, seed: int) -> WeightsReport:
+    """Report that all weights are random."""
+    return WeightsReport("random", seed=seed, missing=tuple(comparable(network.state_dict())))
+
+
+def report_program(network: nn.Module, path: Path) -> WeightsReport:
+    """Report that all weights are those of a file that holds its network whole."""
+    names = tuple(comparable(network.state_dict()))
+    return WeightsReport(
+        str(path), file_sha256(path), matched=names, not_finite=count_not_finite(network, names)
+    )
+
+
 def nearest_entry(state: StateDict) -> tuple[str, str, float]:
     """Return catalog name, backbone and share of that network's parameters found in `state`."""
     state = comparable(state)
@@ -120,7 +134,7 @@ def _share_of(wanted: StateDict, state: StateDict) -> float:
 
 
 def comparable(state: Mapping[str, torch.Tensor]) -> StateDict:
-    """Batch norm's step counter says nothing about a network and old files lack it."""
+    """Leave out batch norm's step counters, which say nothing about a network and are not in old files."""
     return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
 
 

@@ -1,4 +1,4 @@
-"""A program of `torch.export`, a .pt2 file: torch reads parts of it by unpickling, which may run code."""
+"""Reads a program of `torch.export`, a .pt2 file: torch unpickles parts of it, which may run code."""
 
 import warnings
 from pathlib import Path
@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.checkpoints.fitting.program import report_program
+from erfscope.checkpoints.detection import Detection
+from erfscope.checkpoints.fitting.matching import report_program
 from erfscope.checkpoints.request import Request
-from erfscope.checkpoints.wrappers.adopted import Adopted
-from erfscope.checkpoints.wrappers.fixed_size import FixedSize
+from erfscope.checkpoints.wrappers.fixed_size import FixedSizeProgram
+from erfscope.checkpoints.wrappers.library_network import LibraryNetwork
 from erfscope.errors import CheckpointError, one_line
 from erfscope.model.network import Network
 from erfscope.records.model_info import ModelInfo, TrainingFacts
@@ -27,13 +28,13 @@ _TRAINING_ARGUMENT = {
 }
 
 
-def read(request: Request) -> Network:
-    """Load it, if the user said `--trust`.
+def read(request: Request, _detection: Detection) -> Network:
+    """Load the program, if the user allows it by `--trust`.
 
     Raises
     ------
     CheckpointError
-        The user didn't; it is damaged; it takes something else than an image.
+        The user doesn't, or the program is damaged or takes something else than an image.
     """
     path = request.path
     request.refuse_beside_program()
@@ -41,17 +42,16 @@ def read(request: Request) -> Network:
         path, "is an exported program, which torch reads in part by unpickling: it may run code"
     )
     program = _load(path)
-    network = FixedSize(_module(program), _input_sizes(program, path))
+    network = FixedSizeProgram(_module(program), _input_sizes(program, path))
     _refuse_training_mode(program, path)
     info = ModelInfo(
         "exported program",
         _classes(program),
         report_program(network.program, path),
-        training=TrainingFacts(crop_size=network.image),
+        training=TrainingFacts(crop_size=network.image_size),
         format="exported program",
-        detected_by="the exported program inside",
     )
-    return Adopted(network, info)
+    return LibraryNetwork(network, info)
 
 
 def _load(path: Path) -> torch.export.ExportedProgram:

@@ -1,4 +1,4 @@
-"""An ONNX file, by the converter onnx2pytorch: it holds data and operators of a fixed list, no code."""
+"""Reads an ONNX file by the converter onnx2pytorch: it holds data and operators of a fixed list, no code."""
 
 import warnings
 from collections.abc import Iterator
@@ -7,12 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from erfscope.checkpoints.files.file_type import check_file, foreign_kind
-from erfscope.checkpoints.fitting.program import report_program
+from erfscope.checkpoints.detection import Detection
+from erfscope.checkpoints.files.file_type import other_file_type
+from erfscope.checkpoints.fitting.matching import report_program
 from erfscope.checkpoints.library import import_library
 from erfscope.checkpoints.request import Request
-from erfscope.checkpoints.wrappers.adopted import Adopted
-from erfscope.checkpoints.wrappers.fixed_size import FixedSize
+from erfscope.checkpoints.wrappers.fixed_size import FixedSizeProgram
+from erfscope.checkpoints.wrappers.library_network import LibraryNetwork
 from erfscope.errors import CheckpointError, one_line
 from erfscope.model.network import Network
 from erfscope.records.model_info import ModelInfo, TrainingFacts
@@ -21,34 +22,32 @@ from erfscope.records.model_info import ModelInfo, TrainingFacts
 _DEFAULT_NAMES = ("", "main_graph", "torch_jit", "torch-jit-export")
 
 
-def read(request: Request) -> Network:
-    """Read it and make a module of it.
+def read(request: Request, _detection: Detection) -> Network:
+    """Read the graph and make a module of it.
 
     Raises
     ------
     CheckpointError
-        It is damaged, takes something else than an image, or has an operator that can't be converted.
+        The file is damaged, takes something else than an image, or has an operator that can't be converted.
     """
     path = request.path
     request.refuse_beside_program()
-    check_file(path)
-    kind = foreign_kind(path)
+    kind = other_file_type(path)
     if kind:
         raise CheckpointError(f"{path} {kind}")
     onnx = import_library("onnx", "onnx", str(path))
     model = _load(path, onnx)
     sizes = _input_sizes(model, path)
     _copy_shared_constants(model)
-    network = FixedSize(_convert(model, path), sizes)
+    network = FixedSizeProgram(_convert(model, path), sizes)
     info = ModelInfo(
         model.graph.name if model.graph.name not in _DEFAULT_NAMES else "ONNX graph",
         _classes(model),
         report_program(network.program, path),
-        training=TrainingFacts(crop_size=network.image),
+        training=TrainingFacts(crop_size=network.image_size),
         format="ONNX file",
-        detected_by="its suffix",
     )
-    return Adopted(network, info)
+    return LibraryNetwork(network, info)
 
 
 def _load(path: Path, onnx: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A whole module, as `torch.save(model, file)` writes it: reading it runs whatever its pickle says."""
+"""Reads a whole module, as `torch.save(model, file)` writes it: that runs whatever its pickle says."""
 
 import sys
 import warnings
@@ -8,37 +8,32 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.checkpoints.files.archive_scan import MODULE_UNDER, module_class
-from erfscope.checkpoints.fitting.program import report_program
+from erfscope.checkpoints.detection import Detection
+from erfscope.checkpoints.files.archive_scan import MODULE_KEYS
+from erfscope.checkpoints.fitting.matching import report_program
 from erfscope.checkpoints.request import Request
-from erfscope.checkpoints.wrappers.adopted import Adopted
+from erfscope.checkpoints.wrappers.library_network import LibraryNetwork
 from erfscope.errors import CheckpointError, one_line
 from erfscope.model.network import Network
 from erfscope.records.model_info import ModelInfo
 
 
-def read(request: Request) -> Network:
-    """Unpickle it, if the user said `--trust`.
+def read(request: Request, detection: Detection) -> Network:
+    """Unpickle the module, if the user allows it by `--trust`.
 
     Raises
     ------
     CheckpointError
-        The user didn't, or its code isn't there.
+        The user doesn't, or the code of its class isn't there.
     """
     path = request.path
     request.refuse_beside_program()
-    name = module_class(path)
+    name: str = detection.found
     request.demand_trust(path, f"is a whole pickled module ({name}), and reading it may run code")
     network = _unpickle(path)
-    options = {"class": name}
-    info = ModelInfo(
-        type(network).__name__,
-        options,
-        report_program(network, path),
-        format="pickled module",
-        detected_by=f"the class {name} in its pickle",
-    )
-    return Adopted(network, info)
+    report = report_program(network, path)
+    info = ModelInfo(type(network).__name__, {"class": name}, report, format="pickled module")
+    return LibraryNetwork(network, info)
 
 
 def _unpickle(path: Path) -> nn.Module:
@@ -58,7 +53,7 @@ def _unpickle(path: Path) -> nn.Module:
             f"{path} can't be unpickled ({one_line(error)}); save its state dict alone with the version that "
             "wrote it"
         ) from error
-    inner = [content.get(key) for key in MODULE_UNDER] if isinstance(content, dict) else []
+    inner = [content.get(key) for key in MODULE_KEYS] if isinstance(content, dict) else []
     network = next(each for each in (content, *inner) if isinstance(each, nn.Module))
     while isinstance(network, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         network = network.module

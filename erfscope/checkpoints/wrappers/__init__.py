@@ -1,1 +1,1 @@
-"""Other libraries' networks and programs, made to behave like ours."""
+"""Wrappers that give other libraries' networks and exported programs the interface of a `Network`."""

@@ -1,4 +1,4 @@
-"""Programs that were exported for one size of image."""
+"""Exported programs, which may take one size of image alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.errors import ComputeError
+from erfscope.errors import ComputeError, one_line
 
 
-class FixedSize(nn.Module):
-    """Runs a program on images of its size, and refuses others in words.
+class FixedSizeProgram(nn.Module):
+    """Runs an exported program on images of its size, and refuses others in one line.
 
     Parameters
     ----------
     program
-        (N, 3, H, W) → what it returns.
+        Takes images (N, 3, H, W).
     sizes
-        N, 3, H, W, each None where it is free.
+        N, 3, H and W that it was exported for, each None where it may be any.
     """
 
     def __init__(self, program: nn.Module, sizes: Sequence[int | None]) -> None:
@@ -25,13 +25,13 @@ class FixedSize(nn.Module):
         self.program, self.sizes = program, tuple(sizes)
 
     @property
-    def image(self) -> tuple[int, int] | None:
-        """(H, W) of the images, None if any will do."""
+    def image_size(self) -> tuple[int, int] | None:
+        """(H, W) of the images, px; None if they may have any."""
         _, _, height, width = self.sizes
         return None if height is None or width is None else (height, width)
 
     def forward(self, image: torch.Tensor) -> Any:
-        """Check the shape and run."""
+        """Run the program on images (N, 3, H, W); `ComputeError` for a shape that it doesn't take."""
         if any(
             size is not None and size != given for size, given in zip(self.sizes, image.shape, strict=True)
         ):
@@ -41,7 +41,7 @@ class FixedSize(nn.Module):
         except AssertionError as error:  # a free size has bounds all the same
             raise ComputeError(
                 f"the program does not take images of {image.shape[2]}×{image.shape[3]} px "
-                f"({' '.join(str(error).split())}); try another --size"
+                f"({one_line(error)}); try another --size"
             ) from error
 
     def _refusal(self, shape: Sequence[int]) -> str:

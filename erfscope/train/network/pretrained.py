@@ -5,7 +5,7 @@ from pathlib import Path
 from erfscope.checkpoints.files.state_dict import StateDict
 from erfscope.checkpoints.files.weights_file import file_sha256, read_checkpoint
 from erfscope.checkpoints.fitting.matching import REQUIRED_SHARE, comparable, count_not_finite
-from erfscope.checkpoints.fitting.naming import fits, under_own_names
+from erfscope.checkpoints.fitting.prefixes import fits, under_own_names
 from erfscope.errors import TrainError
 from erfscope.records.model_info import WeightsReport
 from erfscope.train.network.backbone_names import fit_positions, namings, wanted_tensors

@@ -21,7 +21,7 @@ class TransformerEncoderLayer(nn.Module):
     Parameters
     ----------
     width
-        Of the feed-forward network's hidden layer.
+        Width of the feed-forward network's hidden layer.
     drop_rate, attn_drop_rate, drop_path_rate
         Dropout after projections, of attention weights, and of the feed-forward branch as a whole:
         mmsegmentation never drops the attention branch.

@@ -75,7 +75,7 @@ class SqueezeExcitation(nn.Module):
     Parameters
     ----------
     ratio
-        Of the map's channels to those of the gate's hidden layer.
+        Ratio of the map's channels to those of the gate's hidden layer.
     """
 
     def __init__(self, channels: int, ratio: int = 4) -> None:
@@ -96,9 +96,9 @@ class InvertedResidual(nn.Module):
     Parameters
     ----------
     stride, dilation
-        Of the depthwise convolution.
+        Stride and atrous rate of the depthwise convolution.
     expand_ratio
-        Of the widened map's channels to `in_channels`; 1: no widening convolution.
+        Ratio of the widened map's channels to `in_channels`; 1: no widening convolution.
     norm, activation
         Configs.
     """
@@ -137,9 +137,9 @@ class InvertedResidualV3(nn.Module):
     Parameters
     ----------
     mid_channels
-        Of the widened map; where it is `in_channels`, there is no widening convolution.
+        Channels of the widened map; where it is `in_channels`, there is no widening convolution.
     kernel_size, stride, dilation
-        Of the depthwise convolution; at stride 2 it is padded as TensorFlow does it.
+        Parameters of the depthwise convolution; at stride 2 it is padded as TensorFlow does it.
     squeeze
         Gate the widened map by `SqueezeExcitation`.
     shortcut

@@ -141,7 +141,7 @@ class MixVisionTransformer(nn.Module):
     Parameters
     ----------
     in_channels
-        Of the image.
+        Channels of the image.
     embed_dims
         Channels per attention head; a stage has `embed_dims` times its number of heads.
     num_stages
@@ -149,13 +149,13 @@ class MixVisionTransformer(nn.Module):
     num_layers, num_heads
         Encoder layers of each stage and their attention heads.
     patch_sizes, strides
-        Of the patches that each stage makes of the map before it.
+        Sizes and strides of the patches that each stage makes of the map before it.
     sr_ratios
         How many times coarser the map is from which each stage's attention takes keys and values.
     out_indices
         Stages whose maps come out.
     mlp_ratio
-        Of the feed-forward network's width to the stage's channels.
+        Ratio of the feed-forward network's width to the stage's channels.
     qkv_bias
         Bias of the attention's projections.
     drop_rate, attn_drop_rate, drop_path_rate

@@ -40,7 +40,7 @@ class MobileNetV2(nn.Module):
     out_indices
         Layers whose maps come out, 0 to 6.
     norm_cfg, act_cfg
-        Of all convolutions.
+        Norm and activation of all convolutions.
     """
 
     def __init__(

@@ -83,7 +83,7 @@ DESIGNS: Mapping[str, Design] = MappingProxyType(
     }
 )
 # TensorFlow's eps, with which the weights were trained; mmsegmentation's configs set it too.
-_NORM: Config = MappingProxyType({"type": "BN", "eps": 0.001})
+_NORM: Config = {"type": "BN", "eps": 0.001}
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         f"mobilenet-v3-{arch}": MappingProxyType(
@@ -108,7 +108,7 @@ class MobileNetV3(nn.Module):
     reduction_factor
         Divides the channels of the blocks at the architecture's stride 32 (section 6.4 of the paper).
     norm_cfg
-        Of all convolutions.
+        Norm of all convolutions.
     output_stride
         8, 16 or 32: a block that would exceed it keeps its input's size, and the atrous rate of its
         depthwise convolution and of all that follow doubles.

@@ -144,7 +144,7 @@ class ResNet(nn.Module):
     depth
         18, 34, 50, 101 or 152.
     in_channels, stem_channels, base_channels
-        Of the image, after the stem, and of the first stage's narrow convolutions.
+        Channels of the image, after the stem, and of the first stage's narrow convolutions.
     strides, dilations
         Stride and atrous rate of each stage.
     out_indices
@@ -152,7 +152,7 @@ class ResNet(nn.Module):
     style
         "pytorch" has a bottleneck's stride in its 3×3 convolution, "caffe" in its first.
     deep_stem, avg_down
-        Of the variants v1c and v1d.
+        Deep stem and average-pooling shortcuts, of the variants v1c and v1d.
     multi_grid
         Atrous rates of the last stage's blocks, one each, in place of its own rate.
     contract_dilation

@@ -125,7 +125,7 @@ class SwinTransformer(nn.Module):
     Parameters
     ----------
     in_channels
-        Of the image.
+        Channels of the image.
     embed_dims
         Channels of the first stage; each further stage has twice as many.
     patch_size
@@ -137,7 +137,7 @@ class SwinTransformer(nn.Module):
     depths, num_heads
         Blocks of each stage, and their attention heads.
     strides
-        Of the patches and of each merging; only (patch_size, 2, 2, …) is built.
+        Strides of the patches and of each merging; only (patch_size, 2, 2, …) is built.
     out_indices
         Stages whose maps come out.
     qkv_bias, qk_scale

@@ -125,12 +125,12 @@ class UNet(nn.Module):
     Parameters
     ----------
     in_channels, base_channels
-        Of the image, and of the first stage; each further one has twice as many.
+        Channels of the image, and of the first stage; each further one has twice as many.
     num_stages
-        Of the encoder, the lengths of `strides`, `enc_num_convs` and `enc_dilations`; one more than those
-        of `dec_num_convs`, `downsamples` and `dec_dilations`.
+        Number of stages of the encoder, which is the length of `strides`, `enc_num_convs` and
+        `enc_dilations`; one more than that of `dec_num_convs`, `downsamples` and `dec_dilations`.
     strides
-        Of each encoder stage's first convolution.
+        Strides of each encoder stage's first convolution.
     enc_num_convs, dec_num_convs
         3×3 convolutions of each stage.
     downsamples
@@ -138,7 +138,7 @@ class UNet(nn.Module):
     enc_dilations, dec_dilations
         Atrous rates of each stage, but for its first convolution.
     norm_cfg, act_cfg
-        Of all convolutions.
+        Norm and activation of all convolutions.
     upsample_cfg
         {"type": "InterpConv"} or {"type": "DeconvModule", "kernel_size": 4}.
     """

@@ -25,7 +25,7 @@ def _preset(embed_dims: int, num_layers: int, num_heads: int, **others: Any) -> 
             "num_layers": num_layers,
             "num_heads": num_heads,
             "out_indices": tuple(num_layers * quarter // 4 - 1 for quarter in (1, 2, 3, 4)),
-            "norm_cfg": MappingProxyType({"type": "LN", "eps": 1e-6}),
+            "norm_cfg": {"type": "LN", "eps": 1e-6},
             **others,
         }
     )
@@ -60,7 +60,7 @@ class VisionTransformer(nn.Module):
     patch_size
         Pixels of a patch's side.
     in_channels
-        Of the image.
+        Channels of the image.
     embed_dims, num_layers, num_heads, mlp_ratio
         Channels of a token, encoder layers, attention heads, and the ratio of the feed-forward networks'
         width to the channels.
@@ -78,11 +78,11 @@ class VisionTransformer(nn.Module):
     output_cls_token
         Return it too, with each map.
     norm_cfg, act_cfg
-        Of the encoder layers.
+        Norm and activation of the encoder layers.
     final_norm
         Norm after the last layer.
     interpolate_mode
-        Of the position embedding's resizing: "bicubic" or "bilinear".
+        Mode of the position embedding's resizing: "bicubic" or "bilinear".
 
     Raises
     ------

@@ -48,7 +48,7 @@ class Block:
     widths
         After each of a unit's three separable convolutions.
     stride, rate
-        Of the block's third separable convolution, and the atrous rate of all three.
+        Stride of the block's third separable convolution, and the atrous rate of all three.
     units
         How many, one after the other.
     shortcut
@@ -94,7 +94,7 @@ class XceptionUnit(nn.Module):
     Parameters
     ----------
     in_channels
-        Of the input.
+        Channels of the input.
     block
         The block that the unit is of.
     rates
@@ -172,7 +172,7 @@ class Xception(nn.Module):
     multi_grid
         Multiplies the rates of the last block's three separable convolutions, as (1, 2, 4) does.
     norm_cfg
-        Of all convolutions.
+        Norm of all convolutions.
     activate_depthwise
         A ReLU after the norm of every depthwise convolution, as the paper says. The networks that the
         authors published have it in the last block alone: False.

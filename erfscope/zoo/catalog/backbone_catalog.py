@@ -1,11 +1,11 @@
-"""The named backbones, as data."""
+"""The backbones of the catalog by their names, as data."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from erfscope.errors import NetworkError
+from erfscope.errors import NetworkError, suggest
 from erfscope.zoo.backbones import (
     convnext,
     densenet,
@@ -19,7 +19,6 @@ from erfscope.zoo.backbones import (
     xception,
 )
 from erfscope.zoo.build import make_part
-from erfscope.zoo.catalog.names import known
 from erfscope.zoo.description import Part
 from erfscope.zoo.parts import PARTS
 
@@ -46,9 +45,15 @@ BACKBONES: Mapping[str, Part] = MappingProxyType(
     }
 )
 
-
-# What one backbone may have in several ways without being called another.
+# Arguments that may differ between backbones of one name.
 _NO_SIZES = {"drop_path_rate", "drop_rate", "img_size", "norm_cfg", "out_indices"}
+
+
+def check_name(kind: str, name: str, names: Iterable[str]) -> str:
+    """Return the name if it is one of `names`; else `NetworkError` suggests the nearest."""
+    if name in (names := list(names)):
+        return name
+    raise NetworkError(f"no {kind} is called {name!r}; {suggest(name, names)} ('erfscope models' lists all)")
 
 
 def describe_backbone(name: str, output_stride: int | None = None, **more: Any) -> Part:
@@ -66,7 +71,7 @@ def describe_backbone(name: str, output_stride: int | None = None, **more: Any) 
     NetworkError
         An unknown name, or a stride that the backbone can't have.
     """
-    part = {**BACKBONES[known("backbone", name, tuple(BACKBONES))], **more}
+    part = {**BACKBONES[check_name("backbone", name, BACKBONES)], **more}
     if output_stride is None:
         return part
     change = getattr(PARTS[part["type"]], "at_output_stride", None)
@@ -95,7 +100,7 @@ def backbone_channels(part: Part) -> tuple[int, ...]:
 
 
 def name_backbone(part: Part) -> str:
-    """Return the name whose sizes a description has, the most of them; else its type."""
+    """Return the name of the backbone that a description fits best, by its sizes; else its type."""
     sizes = _sizes(part)
     fits = {
         name: len(wanted)

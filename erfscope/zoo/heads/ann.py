@@ -38,9 +38,9 @@ class AsymmetricBlock(nn.Module):
     Parameters
     ----------
     low_channels, high_channels
-        Of the map with the keys and values, and of that with the queries.
+        Channels of the map with the keys and values, and of that with the queries.
     channels, out_channels
-        Of the projections, and of the result.
+        Channels of the projections, and of the result.
     query_scales
         One attention for each; their contexts are summed. Only scale 1: for coarser queries
         mmsegmentation has no way back to the map's size.
@@ -104,11 +104,11 @@ class ANNHead(Head):
     Parameters
     ----------
     in_channels
-        Of the two maps that are read, the finer first.
+        Channels of the two maps that are read, the finer first.
     project_channels
-        Of keys, queries and values.
+        Channels of keys, queries and values.
     query_scales, key_pool_scales
-        Of both blocks, see `AsymmetricBlock`.
+        Scales of both blocks, see `AsymmetricBlock`.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ class PositionAttention(SelfAttentionBlock):
     Parameters
     ----------
     in_channels, channels
-        Of the map, and of queries and keys.
+        Channels of the map, and of queries and keys.
     """
 
     def __init__(self, in_channels: int, channels: int) -> None:
@@ -78,7 +78,7 @@ class DAHead(Head):
     Parameters
     ----------
     pam_channels
-        Of queries and keys of the position attention.
+        Channels of queries and keys of the position attention.
     """
 
     def __init__(self, in_channels: int, channels: int, *, pam_channels: int, **options: Any) -> None:

@@ -26,9 +26,9 @@ class ASPP(nn.Module):
     Parameters
     ----------
     in_channels, channels
-        Of the map, and of every branch and the projection.
+        Channels of the map, and of every branch and the projection.
     rates
-        Of the 3×3 branches.
+        Atrous rates of the 3×3 branches.
     image_pooling
         Whether there is such a branch.
     separable
@@ -36,7 +36,7 @@ class ASPP(nn.Module):
     conv
         Makes the convolutions.
     align_corners
-        Of the pooled map's resizing.
+        Whether corners are aligned in the pooled map's resizing.
     """
 
     def __init__(
@@ -137,11 +137,11 @@ class PaperDecoderHead(Head):
         Channels of the backbone's first map; or of its first maps, finest first, as in the decoder that
         reads Conv3 before Conv2 (the paper's table 2).
     low_level_channels
-        Of each low-level map after its 1×1 reduction.
+        Channels of each low-level map after its 1×1 reduction.
     decoder_convs
         3×3 convolutions after each join.
     aspp_channels, dilations, image_pooling
-        Of ASPP; see `PaperASPPHead`.
+        Arguments of ASPP; see `PaperASPPHead`.
     separable
         Depthwise separable 3×3 convolutions, in ASPP and in the decoder.
     dropout_ratio

@@ -26,7 +26,7 @@ class DeepLabV2Head(Head):
     dilations
         Their atrous rates.
     dropout_ratio
-        Of that map; the paper's head has none.
+        Dropout of that map; the paper's head has none.
     """
 
     classifier_weight = "branches.0.weight"

@@ -18,13 +18,13 @@ class DenseASPPLayer(nn.Sequential):
     Parameters
     ----------
     in_channels, bottleneck, growth
-        Of the input, between the two convolutions, and of the output.
+        Channels of the input, between the two convolutions, and of the output.
     rate
-        Of the 3×3 convolution.
+        Atrous rate of the 3×3 convolution.
     norm, activation
         Before each convolution.
     drop_rate
-        Of the output's channels.
+        Dropout rate of the output's channels.
     starts_normed
         Whether the input has had its norm and activation.
     """
@@ -60,7 +60,7 @@ class DenseASPPHead(Head):
     Parameters
     ----------
     in_channels
-        Of the map that is read.
+        Channels of the map that is read.
     channels
         After the 1×1 convolution.
     dilations

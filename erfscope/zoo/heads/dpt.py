@@ -22,7 +22,7 @@ class ReassembleBlocks(nn.Module):
     in_channels
         C, of the tokens.
     out_channels
-        Of the four maps.
+        Channels of the four maps.
     readout_type
         What becomes of the class token: "ignore" drops it, "add" adds it to each patch's, "project" joins
         the two and projects them to C channels again.
@@ -117,11 +117,11 @@ class DPTHead(Head):
     embed_dims
         Channels of the tokens.
     post_process_channels
-        Of the pyramid's maps, finest first.
+        Channels of the pyramid's maps, finest first.
     readout_type
         See `ReassembleBlocks`.
     norm_cfg
-        Of the fusion's convolutions.
+        Norm of the fusion's convolutions.
     """
 
     def __init__(

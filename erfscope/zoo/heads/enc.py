@@ -51,11 +51,11 @@ class EncModule(nn.Module):
     Parameters
     ----------
     in_channels
-        Of the map.
+        Channels of the map.
     num_codes
         Codewords.
     norm_cfg
-        Of the projection; also of the codes, which without it have a batch norm.
+        Norm of the projection; also of the codes, which without it have a batch norm.
     conv
         Makes convolutions with the head's norm and activation.
     """
@@ -82,7 +82,7 @@ class EncHead(Head):
     Parameters
     ----------
     in_channels
-        Of the maps that are read; without `add_lateral` the last alone counts.
+        Channels of the maps that are read; without `add_lateral` the last alone counts.
     num_codes
         Codewords of the encoding layer.
     use_se_loss

@@ -16,7 +16,7 @@ class FCNHead(Head):
     Parameters
     ----------
     num_convs, kernel_size
-        Of the convolutions in a row; without any, the head is its classifier alone.
+        Number and size of the convolutions in a row; without any, the head is its classifier alone.
     concat_input
         Join input and output.
     dilation

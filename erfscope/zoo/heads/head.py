@@ -19,7 +19,7 @@ class Head(nn.Module):
     Parameters
     ----------
     in_channels
-        Of the map that is read, or of each of several maps.
+        Channels of the map that is read, or of each of several maps.
     channels
         Width of the features that the classifier reads.
     num_classes
@@ -29,14 +29,14 @@ class Head(nn.Module):
     dropout_ratio
         Before the classifier.
     norm_cfg, act_cfg
-        Of the head's convolutions; None for none.
+        Norm and activation of the head's convolutions; None for none.
     in_index
         Which of the maps are read, one or several.
     input_transform
         None for one map; "multiple_select" for several; "resize_concat" for several that are resized to
         the first's size and joined.
     align_corners
-        Of the head's own resizing and of that of its logits.
+        Whether corners are aligned in the head's own resizing and of that of its logits.
     """
 
     #: Name of the classifier's weight (K, C, …) inside the head.

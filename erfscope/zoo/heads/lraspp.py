@@ -28,9 +28,9 @@ class LRASPPHead(Head):
     Parameters
     ----------
     in_channels
-        Of the maps that are read, finest first.
+        Channels of the maps that are read, finest first.
     branch_channels
-        Of all maps but the coarsest, to how many channels each is reduced before it is joined.
+        Channels to which each map but the coarsest is reduced before it is joined.
     options
         As of `Head`; `input_transform` has to be "multiple_select".
 

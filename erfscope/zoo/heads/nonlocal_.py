@@ -20,13 +20,13 @@ class NonLocal2d(nn.Module):
     Parameters
     ----------
     in_channels
-        Of the map.
+        Channels of the map.
     reduction
         By which the projections to query, key and value have fewer channels.
     use_scale
         Scale the products of "embedded_gaussian" by 1 / √channels.
     norm_cfg
-        Of the output projection alone.
+        Norm of the output projection alone.
     mode
         How the weight of one position for another is made: "embedded_gaussian", the softmax of the
         product of projections; "gaussian", of the map itself; "dot_product", the product itself over the
@@ -95,7 +95,7 @@ class NLHead(FCNHead):
     Parameters
     ----------
     reduction, use_scale, mode
-        Of the `NonLocal2d`.
+        Arguments of the `NonLocal2d`.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ class SegformerHead(Head):
     Parameters
     ----------
     in_channels, in_index
-        Of the maps that are read, finest first, as many of each.
+        Channels of the maps that are read, finest first, as many of each.
     """
 
     def __init__(self, in_channels: Sequence[int], channels: int, **options: Any) -> None:

@@ -18,7 +18,7 @@ class SegmenterMaskTransformerHead(Head):
     Parameters
     ----------
     num_layers, num_heads, embed_dims, mlp_ratio, qkv_bias, act_cfg, norm_cfg
-        Of the transformer, as in `VisionTransformer`; `norm_cfg` also of the norm over the logits.
+        Arguments of the transformer, as in `VisionTransformer`; `norm_cfg` also of the norm over the logits.
     drop_rate, attn_drop_rate, drop_path_rate
         As in `VisionTransformer`.
     """

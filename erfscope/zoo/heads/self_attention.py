@@ -21,7 +21,7 @@ def attend(
     key, value
         (N, C, …) and (N, D, …), with the same positions.
     scale
-        Of the products; None: 1 / √C.
+        Scale of the products; None: 1 / √C.
 
     Returns
     -------
@@ -42,11 +42,11 @@ class SelfAttentionBlock(nn.Module):
         Maps to maps of the same size. The first two may be one module: both names then stand in the state
         dict.
     out_project
-        Of the context; None for none.
+        Projection of the context; None for none.
     key_downsample
         Makes fewer positions of the projected keys and values, (N, C, h, w) → (N, C, …); None for none.
     scale
-        Of the products of query and key; None: 1 / √channels.
+        Scale of the products of query and key; None: 1 / √channels.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class SETRUPHead(Head):
     norm_layer
         Config of the norm over the channels of the map that is read.
     num_convs, kernel_size
-        Of the convolutions: one for SETR-Naive, four for SETR-PUP.
+        Number and size of the convolutions: one for SETR-Naive, four for SETR-PUP.
     up_scale
         Factor of the upsampling after each.
     """

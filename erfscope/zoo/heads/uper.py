@@ -17,7 +17,7 @@ class UPerHead(Head):
     Parameters
     ----------
     in_channels
-        Of each map that is read, finest first.
+        Channels of each map that is read, finest first.
     pool_scales
         Sides of the pooled maps, cells.
     """

@@ -25,15 +25,15 @@ class CascadeNeck(nn.Module):
     Parameters
     ----------
     in_channels
-        Of the backbone's last map, four times a bottleneck's width.
+        Channels of the backbone's last map, four times a bottleneck's width.
     blocks
         How many copies; the paper has up to three.
     output_stride
-        Of the backbone: 8, 16 or 32.
+        Output stride of the backbone: 8, 16 or 32.
     multi_grid
         The paper's best is (1, 2, 1).
     norm_cfg
-        Of all convolutions.
+        Norm of all convolutions.
     """
 
     def __init__(

@@ -18,17 +18,17 @@ class JPU(nn.Module):
     Parameters
     ----------
     in_channels
-        Of the backbone's maps, finest first.
+        Channels of the backbone's maps, finest first.
     mid_channels
-        Of each reduced map and of each atrous branch.
+        Channels of each reduced map and of each atrous branch.
     start_level, end_level
         The maps that are used: from the first to before the second; -1: to the last.
     dilations
         Atrous rates.
     align_corners
-        Of the resizing.
+        Whether corners are aligned in the resizing.
     norm_cfg, act_cfg
-        Of the convolutions; the depthwise ones have no activation.
+        Norm and activation of the convolutions; the depthwise ones have no activation.
     """
 
     def __init__(

@@ -39,13 +39,13 @@ class MLANeck(nn.Module):
     Parameters
     ----------
     in_channels
-        Of each map.
+        Channels of each map.
     out_channels
-        Of all maps that come out.
+        Channels of all maps that come out.
     norm_layer
         Config of the norms over the channels of the maps that are read.
     norm_cfg, act_cfg
-        Of the convolutions; None for none.
+        Norm and activation of the convolutions; None for none.
     """
 
     def __init__(

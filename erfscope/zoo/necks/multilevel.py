@@ -17,13 +17,13 @@ class MultiLevelNeck(nn.Module):
     Parameters
     ----------
     in_channels
-        Of each map.
+        Channels of each map.
     out_channels
-        Of all maps that come out.
+        Channels of all maps that come out.
     scales
         Factor of each map that comes out. A single map that comes in is read once for each of them.
     norm_cfg, act_cfg
-        Of the convolutions; None for none.
+        Norm and activation of the convolutions; None for none.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from torch import nn
 
 import erfscope
 from erfscope.checkpoints.files.weights_file import read_checkpoint
-from erfscope.checkpoints.fitting.construct import build_filled, build_seeded, build_shapes, count_classes
+from erfscope.checkpoints.fitting.build_filled import build_filled, build_seeded, build_shapes, count_classes
 from erfscope.checkpoints.library import find_folder, import_library
 from erfscope.checkpoints.request import Request
 from erfscope.errors import CheckpointError

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from erfscope.checkpoints.files.archive_scan import module_class
+from erfscope.checkpoints.files.archive_scan import scan_file
 from erfscope.checkpoints.files.pickle_scan import Call, Entries, Items, read_outline
 from erfscope.checkpoints.files.weights_file import read_checkpoint
 
@@ -133,8 +133,8 @@ def test_a_module_is_told_from_its_state(zipped, tmp_path):
     contents = {
         "torch.nn.modules.container.Sequential": network,
         "torch.nn.modules.conv.Conv2d": {"epoch": 1, "model": network[0], "optimizer": None},
-        None: {"model": network.state_dict(), "criterion": nn.CrossEntropyLoss()},
+        "": {"model": network.state_dict(), "criterion": nn.CrossEntropyLoss()},
     }
     for name, content in contents.items():
         torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
-        assert module_class(tmp_path / "w.pth") == name
+        assert scan_file(tmp_path / "w.pth").module_class == name

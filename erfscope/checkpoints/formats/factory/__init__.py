@@ -1,5 +1,1 @@
-"""`package.module:function`: a network of the user's own code."""
-
-from erfscope.checkpoints.formats.factory.factory_reader import read
-
-__all__ = ["read"]
+"""`package.module:function`: networks of the user's own code."""

@@ -1,4 +1,4 @@
-"""What a user's own function tells of how images are made ready for its network."""
+"""Checks the preprocessing that a user's function returns beside its network."""
 
 import math
 from collections.abc import Mapping

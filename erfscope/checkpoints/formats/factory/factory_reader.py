@@ -1,4 +1,4 @@
-"""`package.module:function`: a network of the user's own code, which runs because the user says so."""
+"""Builds a network by the user's own code, `package.module:function`, which runs as the user names it."""
 
 import inspect
 import sys
@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from erfscope.checkpoints.detection import Detection
 from erfscope.checkpoints.files.weights_file import file_sha256, read_checkpoint
 from erfscope.checkpoints.fitting.matching import load_weights
 from erfscope.checkpoints.formats.factory.factory_preprocessing import read_preprocessing
 from erfscope.checkpoints.request import Request
-from erfscope.checkpoints.wrappers.adopted import Adopted
+from erfscope.checkpoints.wrappers.library_network import LibraryNetwork
 from erfscope.errors import CheckpointError, one_line
 from erfscope.model.network import Network
 from erfscope.records.model_info import ModelInfo, WeightsReport
@@ -31,7 +32,7 @@ _NOT_THE_USERS = (
 )
 
 
-def read(request: Request) -> Network:
+def read(request: Request, _detection: Detection) -> Network:
     """Import the module, from the current folder as well, and call the function.
 
     Raises
@@ -42,14 +43,20 @@ def read(request: Request) -> Network:
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:  # as for `python -m`
         sys.path.insert(0, here)
-    return construct(_function(request.spec), request, "module:function", "module:function")
+    return build_by_function(_function(request.spec), request, "module:function")
 
 
-def construct(function: Callable[..., Any], request: Request, form: str, detected_by: str) -> Network:
-    """Call what returns a network, or a network and its preprocessing.
+def build_by_function(function: Callable[..., Any], request: Request, form: str) -> Network:
+    """Call a function that returns a network, or a network and its preprocessing.
 
-    Options are its keyword arguments. Torch's random numbers start from the request's seed. Weights of
-    `--checkpoint` must match as a whole; without them, the function's own stand.
+    The request's options are its keyword arguments; torch's random numbers start from the request's seed. The
+    weights of `--checkpoint` must match as a whole; without them the network keeps those that it has. `form`
+    is recorded as `ModelInfo.format`.
+
+    Raises
+    ------
+    CheckpointError
+        The function fails, takes other arguments or returns no network, or the weights don't match.
     """
     request.refuse_config("the function describes its network itself")
     arguments = _arguments(function, request)
@@ -66,8 +73,8 @@ def construct(function: Callable[..., Any], request: Request, form: str, detecte
     training = read_preprocessing(told, request.spec)
     report = _weights(network, request)
     options = {**request.options, **({"num_classes": len(training.classes)} if training.classes else {})}
-    info = ModelInfo(request.spec, options, report, training=training, format=form, detected_by=detected_by)
-    return Adopted(network, info)
+    info = ModelInfo(request.spec, options, report, training=training, format=form)
+    return LibraryNetwork(network, info)
 
 
 def _function(spec: str) -> Callable[..., Any]:

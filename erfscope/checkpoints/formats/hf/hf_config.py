@@ -1,4 +1,4 @@
-"""A config.json of transformers → its config object, of which nothing is looked up, downloaded or run.
+"""Reads a config.json of transformers; nothing is looked up, downloaded or run.
 
 Transformers takes any key of a config.json for an attribute: `attn_implementation` can name a kernel of the
 hub, which is code; `backbone` a repository to ask for. So only what a config's class declares is handed on.
@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from erfscope.checkpoints.detect import read_json
+from erfscope.checkpoints.files.json_file import read_json
 from erfscope.checkpoints.library import import_library
 from erfscope.errors import CheckpointError, one_line
 
-#: What gives a class score for every position.
+#: Networks that return a score of each class at every position.
 PIXEL_NETWORKS = (
     "beit", "data2vec-vision", "dpt", "mobilenet_v2", "mobilevit", "mobilevitv2", "segformer", "upernet",
 )  # fmt: skip
-#: What gives masks, and a class for each.
+#: Networks that return masks and a class for each.
 MASK_NETWORKS = ("eomt", "eomt_dinov3", "mask2former", "maskformer", "oneformer")
 
 #: "the task is semantic" in CLIP's byte pairs, between its start and end: what OneFormer's own processor

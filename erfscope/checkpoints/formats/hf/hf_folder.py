@@ -1,9 +1,9 @@
-"""A folder of transformers, or one of the hub: which of its files hold the weights."""
+"""Finds the weights in a folder of transformers, here or in the hub."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from erfscope.checkpoints.detect import read_json
+from erfscope.checkpoints.files.json_file import read_json
 from erfscope.checkpoints.files.weights_file import StateDict, file_sha256, read_tensors
 from erfscope.checkpoints.library import fetch_folder, find_folder
 from erfscope.checkpoints.request import Request

@@ -1,4 +1,4 @@
-"""A config and tensors → a network of transformers with its weights, and how well they fit."""
+"""Builds a network of transformers from a config and tensors, and reports how well they fit."""
 
 import copy
 from dataclasses import replace
@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_module_registration_hook
 
-from erfscope.checkpoints.fitting.construct import build_seeded, build_shapes, report_random
+from erfscope.checkpoints.fitting.build_filled import build_seeded, build_shapes
+from erfscope.checkpoints.fitting.matching import report_random
 from erfscope.checkpoints.formats.hf.hf_config import MASK_NETWORKS
 from erfscope.checkpoints.formats.hf.hf_folder import Weights
 from erfscope.checkpoints.formats.hf.hf_weights_report import count_values, refuse_poor, report_fit, show

@@ -1,10 +1,10 @@
-"""What a folder of transformers tells of preprocessing and classes."""
+"""Reads preprocessing and classes from a folder of transformers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from erfscope.checkpoints.detect import read_json
+from erfscope.checkpoints.files.json_file import read_json
 from erfscope.errors import CheckpointError
 from erfscope.records.model_info import TrainingFacts
 

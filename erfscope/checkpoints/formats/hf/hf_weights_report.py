@@ -1,4 +1,4 @@
-"""How well a file's tensors fit a network of transformers, by what transformers says of loading them."""
+"""Reports how well a file's tensors fit a network of transformers, from its own account of loading them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

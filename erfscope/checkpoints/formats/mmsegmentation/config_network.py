@@ -1,4 +1,4 @@
-"""From the model part of an mmsegmentation config (0.x or 1.x) to a network's description."""
+"""Turns the model part of an mmsegmentation config (0.x or 1.x) into a network's description."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -85,7 +85,7 @@ def describe_config(config: Mapping[str, Any], source: str) -> NetworkDescriptio
 
 
 def name_network(description: NetworkDescription) -> str:
-    """Return the catalog's name for what has these parts; else its head's own."""
+    """Return the catalog's name of a network with these parts; the head's type if it has none."""
     backbone, head = description.backbone["type"], description.head["type"]
     neck = None if description.neck is None else description.neck["type"]
     if head == "FCNHead":

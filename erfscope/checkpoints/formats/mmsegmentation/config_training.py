@@ -1,4 +1,4 @@
-"""From an mmsegmentation config and checkpoint: what its network was trained on."""
+"""Reads from an mmsegmentation config and checkpoint what the network was trained on."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ def read_facts(config: Mapping[str, Any], meta: Mapping[str, Any]) -> TrainingFa
     config
         As `config_text.parse_config` reads it, of mmsegmentation 0.x or 1.x.
     meta
-        Of the checkpoint; its classes and palette go before the config's.
+        Metadata of the checkpoint; its classes and palette go before the config's.
 
     Returns
     -------

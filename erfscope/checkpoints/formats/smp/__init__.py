@@ -1,5 +1,1 @@
-"""segmentation_models_pytorch's networks."""
-
-from erfscope.checkpoints.formats.smp.smp_reader import read, read_described
-
-__all__ = ["read", "read_described"]
+"""Reads networks of segmentation_models_pytorch."""

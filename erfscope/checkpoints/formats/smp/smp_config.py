@@ -1,4 +1,4 @@
-"""What a network of segmentation_models_pytorch may be described as: checked, and nothing downloaded."""
+"""Checks the arguments of a network of segmentation_models_pytorch, so that nothing is downloaded."""
 
 import inspect
 import re

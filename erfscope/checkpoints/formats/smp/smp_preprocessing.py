@@ -1,4 +1,4 @@
-"""How images are normalized for the encoders of segmentation_models_pytorch, without asking its hub.
+"""Normalization of images for the encoders of segmentation_models_pytorch, without asking its hub.
 
 The library keeps these numbers in its hub beside the encoders' weights, and up to release 0.3.4 kept them in
 its code, from where these are: all encoders take RGB in 0 to 1.

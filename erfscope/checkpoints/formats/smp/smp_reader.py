@@ -1,4 +1,4 @@
-"""segmentation_models_pytorch: its saved folders, `smp:Unet` and its like, state dicts with a config.json."""
+"""Reads segmentation_models_pytorch: saved folders, `smp:Unet`, state dicts with a config.json."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.checkpoints.detect import read_json
+from erfscope.checkpoints.detection import Detection
+from erfscope.checkpoints.files.json_file import read_json
 from erfscope.checkpoints.files.state_dict import StateDict
 from erfscope.checkpoints.files.weights_file import Checkpoint, read_checkpoint
-from erfscope.checkpoints.fitting.construct import build_filled, build_shapes, count_classes
+from erfscope.checkpoints.fitting.build_filled import build_filled, build_shapes, count_classes
 from erfscope.checkpoints.formats.smp.smp_config import (
     ARCHITECTURES,
     ARGUMENTS,
@@ -24,7 +25,7 @@ from erfscope.checkpoints.formats.smp.smp_config import (
 from erfscope.checkpoints.formats.smp.smp_preprocessing import read_preprocessing
 from erfscope.checkpoints.library import find_folder, find_weights, import_library
 from erfscope.checkpoints.request import Request
-from erfscope.checkpoints.wrappers.foreign import Foreign
+from erfscope.checkpoints.wrappers.library_network import LibraryNetwork
 from erfscope.errors import CheckpointError
 from erfscope.model.network import Network
 from erfscope.records.model_info import ModelInfo
@@ -42,20 +43,19 @@ _RENAMED = (
 
 
 @dataclass(frozen=True)
-class _Described:
+class _SmpNetwork:
     """A network to build.
 
-    `arguments` are the library's, `encoder_weights` and `activation` what was said of these, `before` holds
-    those of our options that were overridden.
+    `arguments` are the library's; `encoder_weights` and `activation` are those of its description, which
+    aren't used; `trained_settings` are the options that were changed, as they were in the training.
     """
 
     architecture: type[nn.Module]
     arguments: Mapping[str, Any]
     format: str
-    detected_by: str
     encoder_weights: Any = None
     activation: Any = None
-    before: Mapping[str, Any] = field(default_factory=dict)
+    trained_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self) -> nn.Module:
         return self.architecture(**self.arguments)
@@ -64,14 +64,17 @@ class _Described:
         return self.arguments.get(argument, architecture_arguments(self.architecture).get(argument))
 
 
-def read(request: Request) -> Network:
-    """Build an architecture by its name, or the network that a folder, here or in the hub, holds.
+def read(request: Request, detection: Detection) -> Network:
+    """Build an architecture by its name, or the network of a folder or of a state dict with its config.json.
 
     Raises
     ------
     CheckpointError
         There is no such architecture or folder, the library is missing, or the file doesn't fit.
     """
+    if detection.content is not None and detection.config is not None:
+        kind = "segmentation_models_pytorch state dict"
+        return _build(request, _read_config(request, detection.config, kind), detection.content)
     name = request.name if request.spec.startswith("smp:") else request.spec
     if name in ARCHITECTURES:
         request.refuse_config("an architecture's options describe it")
@@ -88,31 +91,24 @@ def read(request: Request) -> Network:
     return _build(request, described, read_checkpoint(find_weights(folder)))
 
 
-def read_described(request: Request, content: Checkpoint) -> Network:
-    """Build the network that a config.json beside a state dict describes."""
-    config = request.config or Path(_CONFIG)
-    return _build(request, _read_config(request, config, "segmentation_models_pytorch state dict"), content)
-
-
 def _read_named(request: Request, name: str) -> Network:
     architecture = _architecture(name, request.spec)
     content = None if request.checkpoint is None else read_checkpoint(request.checkpoint)
     asked = name_arguments(request.options, architecture, request.spec)
-    described = _Described(
+    described = _SmpNetwork(
         architecture,
         check_arguments(asked, architecture, request.spec),
         "segmentation_models_pytorch",
-        "its name",
     )
     if content is not None and "classes" not in asked:
         shapes = build_shapes(described.make, request.spec)
         classes = count_classes(shapes, "segmentation_head", content.state)
         arguments = {**described.arguments, "classes": classes or described.value("classes")}
-        described = _Described(architecture, arguments, described.format, described.detected_by)
+        described = replace(described, arguments=arguments)
     return _build(request, described, content)
 
 
-def _read_config(request: Request, path: Path, kind: str) -> _Described:
+def _read_config(request: Request, path: Path, kind: str) -> _SmpNetwork:
     request.refuse_options(
         f"{path} describes the network; only {' and '.join(_OVERRIDES)} can be changed", but=_OVERRIDES
     )
@@ -128,11 +124,10 @@ def _read_config(request: Request, path: Path, kind: str) -> _Described:
         for option, argument in ARGUMENTS.items()
         if argument in asked
     }
-    return _Described(
+    return _SmpNetwork(
         architecture,
         check_arguments({**arguments, **asked}, architecture, str(path)),
         kind,
-        f"_model_class in {path}",
         config.get("encoder_weights", own["encoder_weights"]),
         config.get("activation"),
         {option: value for option, value in before.items() if value != _plain(asked[ARGUMENTS[option]])},
@@ -145,37 +140,36 @@ def _architecture(name: str, spec: str) -> type[nn.Module]:
     return architecture
 
 
-def _build(request: Request, described: _Described, content: Checkpoint | None) -> Network:
-    network, report = build_filled(described.make, content, request, _with_present_names)
+def _build(request: Request, described: _SmpNetwork, content: Checkpoint | None) -> Network:
+    network, report = build_filled(described.make, content, request, _with_current_names)
     encoder = str(described.value("encoder_name"))
     info = ModelInfo(
         described.architecture.__name__,
         _options(described, network),
         report,
-        trained_settings=described.before,
+        trained_settings=described.trained_settings,
         training=replace(
             read_preprocessing(encoder, described.encoder_weights, request.spec),
             hyper_parameters={} if content is None else content.hyper_parameters,
         ),
         format=described.format,
-        detected_by=described.detected_by,
     )
     # The library resizes its heads' maps with aligned corners.
-    return Foreign(network, info, _masks, align_corners=True)
+    return LibraryNetwork(network, info, _take_map, align_corners=True)
 
 
-def _with_present_names(state: StateDict, shapes: nn.Module) -> StateDict:
+def _with_current_names(state: StateDict, shapes: nn.Module) -> StateDict:
     """Rename what older releases saved, where the network has the new name and not the old."""
     wanted = shapes.state_dict()
 
-    def present(name: str) -> str:
+    def current(name: str) -> str:
         renamed = (new + name.removeprefix(old) for old, new in _RENAMED if name.startswith(old))
         return name if name in wanted else next((new for new in renamed if new in wanted), name)
 
-    return {present(name): tensor for name, tensor in state.items()}
+    return {current(name): tensor for name, tensor in state.items()}
 
 
-def _options(described: _Described, network: Any) -> dict[str, Any]:
+def _options(described: _SmpNetwork, network: Any) -> dict[str, Any]:
     rest = {
         name: value
         for name, value in described.arguments.items()
@@ -197,7 +191,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-def _masks(output: Any) -> torch.Tensor:
+def _take_map(output: Any) -> torch.Tensor:
     """Take the map, where an auxiliary classifier of the whole image (`aux_params`) stands beside it."""
     masks: torch.Tensor = output[0] if isinstance(output, tuple) else output
     return masks

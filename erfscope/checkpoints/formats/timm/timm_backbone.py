@@ -1,4 +1,4 @@
-"""A network of timm as the backbone of one of our heads, or with its maps channels first."""
+"""Networks of timm as backbones of our heads, and classifiers whose feature maps are layers of their own."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from erfscope.checkpoints.files.state_dict import StateDict
-from erfscope.checkpoints.fitting.construct import build_shapes
-from erfscope.checkpoints.formats.timm.timm_source import Source
+from erfscope.checkpoints.fitting.build_filled import build_shapes
+from erfscope.checkpoints.formats.timm.timm_source import TimmSource
 from erfscope.errors import CheckpointError
 from erfscope.model.network import Network
 from erfscope.zoo.description import Part
 
-#: Heads of the catalog that read a pyramid or its last map as it is.
+#: Heads of the catalog that read feature maps, or the last of them, as they are.
 HEADS = (
     "ann", "danet", "deeplabv2", "deeplabv3", "deeplabv3-paper", "deeplabv3plus", "deeplabv3plus-paper",
     "dense-aspp", "encnet", "fcn", "fcn-d6", "nonlocal", "pspnet", "torchvision-deeplabv3", "torchvision-fcn",
@@ -31,12 +31,10 @@ class TimmBackbone(nn.Module):
 
     Attributes
     ----------
-    channels
-        Of each map.
+    channels, strides
+        Channels and stride of each map.
     output_stride
         The largest stride of the maps.
-    strides
-        Of each map.
     """
 
     def __init__(self, body: Any) -> None:
@@ -54,7 +52,7 @@ class TimmBackbone(nn.Module):
 
 
 class TokenClassifier(Network):
-    """A classifier of timm whose own layers hold tokens or channels last; beside them stand its maps.
+    """A classifier of timm whose own layers return tokens or channels last; its feature maps are layers, too.
 
     The layers `maps.0`, `maps.1`, … are what timm calls its intermediate features, and `features` what its
     `forward_features` returns, all (N, C, h, w): any of them can be the unit's. Its own layers lie below
@@ -91,13 +89,13 @@ def needs_maps(network: Any) -> bool:
     return tokens and hasattr(network, "forward_intermediates")
 
 
-def features_at(source: Source, timm: Any, stride: int) -> dict[str, Any]:
-    """Return the arguments that make a timm network give its maps at an output stride.
+def features_at(source: TimmSource, timm: Any, stride: int) -> dict[str, Any]:
+    """Return the arguments with which timm builds a network that returns feature maps at an output stride.
 
     Raises
     ------
     CheckpointError
-        It gives no maps, or none at that stride.
+        It returns no feature maps, or not at that stride.
     """
     spec, wanted = source.request.spec, {"features_only": True}
     own = _reduction(source, timm, wanted)
@@ -115,7 +113,7 @@ def features_at(source: Source, timm: Any, stride: int) -> dict[str, Any]:
     return changed
 
 
-def _reduction(source: Source, timm: Any, arguments: Mapping[str, Any]) -> int:
+def _reduction(source: TimmSource, timm: Any, arguments: Mapping[str, Any]) -> int:
     # Never with timm's own weights, which a network without memory can't take.
     make = partial(timm.create_model, source.request.name, **source.arguments, **arguments)
     shapes: Any = build_shapes(make, source.request.spec)

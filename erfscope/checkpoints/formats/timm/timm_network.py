@@ -1,20 +1,20 @@
-"""What timm's networks share, as classifiers and as backbones: how they are made, filled and normalized."""
+"""What classifiers and backbones of timm share: building them, their weights, their normalization."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from erfscope.checkpoints.files.weights_file import Checkpoint, file_sha256
-from erfscope.checkpoints.fitting.construct import find_tensor
+from erfscope.checkpoints.fitting.build_filled import find_tensor
 from erfscope.checkpoints.fitting.matching import comparable
-from erfscope.checkpoints.formats.timm.timm_source import Source
+from erfscope.checkpoints.formats.timm.timm_source import TimmSource
 from erfscope.checkpoints.library import import_library
 from erfscope.checkpoints.request import Request
 from erfscope.records.model_info import TrainingFacts, WeightsReport
 
 
-def maker(source: Source, timm: Any, **arguments: Any) -> Callable[[], Any]:
-    """Return what makes the network; with the option `pretrained` timm downloads its weights, read safely."""
+def maker(source: TimmSource, timm: Any, **arguments: Any) -> Callable[[], Any]:
+    """Return a function that builds the network; with `pretrained`, timm downloads its weights safely."""
     pretrained = bool(source.request.options.get("pretrained"))
     given = {**source.arguments, **arguments}
     return lambda: timm.create_model(source.request.name, pretrained=pretrained, **given)
@@ -32,7 +32,7 @@ def count_classes(timm: Any, name: str, content: Checkpoint) -> int:
 
 
 def report_own(network: Any) -> WeightsReport:
-    """Report that a network has timm's weights, from wherever its description says."""
+    """Report that a network has timm's own weights, and where these come from."""
     config = network.pretrained_cfg
     hub = import_library("huggingface_hub", "timm", "timm's own weights")
     repository = config.get("hf_hub_id")
@@ -48,7 +48,7 @@ def report_own(network: Any) -> WeightsReport:
 def training_facts(
     network: Any, request: Request, content: Checkpoint | None, *, classifier: bool
 ) -> TrainingFacts:
-    """Tell how images are normalized, and their size for a classifier or where there is no other."""
+    """Return how images are normalized, and their size for a classifier or where it is fixed."""
     config = network.pretrained_cfg
     size = request.options.get("img_size", config["input_size"][1:])
     size = (size, size) if isinstance(size, int) else tuple(size)

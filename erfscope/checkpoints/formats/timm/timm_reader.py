@@ -1,13 +1,14 @@
-"""timm's networks: `timm:NAME` as the classifier that it is, or as the backbone of one of our heads."""
+"""Reads timm's networks: `timm:NAME` as the classifier that it is, or as the backbone of one of our heads."""
 
 from typing import Any, cast
 
+from erfscope.checkpoints.detection import Detection
 from erfscope.checkpoints.files.weights_file import Checkpoint, read_checkpoint
-from erfscope.checkpoints.fitting.construct import build_filled
+from erfscope.checkpoints.fitting.build_filled import build_filled
 from erfscope.checkpoints.formats.timm.timm_backbone import TokenClassifier, needs_maps
 from erfscope.checkpoints.formats.timm.timm_network import count_classes, maker, report_own, training_facts
 from erfscope.checkpoints.formats.timm.timm_segmentor import read_segmentor
-from erfscope.checkpoints.formats.timm.timm_source import SIZES, Source, find_source
+from erfscope.checkpoints.formats.timm.timm_source import SIZES, TimmSource, find_source
 from erfscope.checkpoints.library import import_library
 from erfscope.checkpoints.request import Request
 from erfscope.errors import CheckpointError
@@ -17,7 +18,7 @@ from erfscope.records.model_info import ModelInfo
 _WITHOUT_HEAD = ("num_classes", "output_stride", "pretrained", *SIZES)
 
 
-def read(request: Request) -> Network:
+def read(request: Request, _detection: Detection) -> Network:
     """Build a timm network with the weights of `--checkpoint` or its folder, with timm's own, or random ones.
 
     Timm's own are downloaded only if the option `pretrained` is true. With the option `head`, a name of the
@@ -46,7 +47,7 @@ def read(request: Request) -> Network:
     return _read_classifier(source, timm, content)
 
 
-def _read_classifier(source: Source, timm: Any, content: Checkpoint | None) -> Network:
+def _read_classifier(source: TimmSource, timm: Any, content: Checkpoint | None) -> Network:
     request = source.request
     options = {name: value for name, value in request.options.items() if name != "pretrained"}
     if "num_classes" not in options and content is not None:
@@ -61,7 +62,6 @@ def _read_classifier(source: Source, timm: Any, content: Checkpoint | None) -> N
         report,
         training=training_facts(network, request, content, classifier=True),
         format="timm classifier",
-        detected_by=source.detected_by,
     )
     # Timm's own module, so that layers go by the names that timm gives them.
     named = TokenClassifier(network).eval() if needs_maps(network) else cast("Network", network)

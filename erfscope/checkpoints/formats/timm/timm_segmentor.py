@@ -7,15 +7,14 @@ from torch import nn
 
 from erfscope.checkpoints.files.state_dict import StateDict
 from erfscope.checkpoints.files.weights_file import Checkpoint
-from erfscope.checkpoints.fitting.construct import (
+from erfscope.checkpoints.fitting.build_filled import (
     build_seeded,
     build_shapes,
     fill,
     find_tensor,
-    report_random,
 )
-from erfscope.checkpoints.fitting.matching import comparable
-from erfscope.checkpoints.fitting.naming import under_own_names
+from erfscope.checkpoints.fitting.matching import comparable, report_random
+from erfscope.checkpoints.fitting.prefixes import under_own_names
 from erfscope.checkpoints.formats.timm.timm_backbone import (
     HEADS,
     TimmBackbone,
@@ -24,7 +23,7 @@ from erfscope.checkpoints.formats.timm.timm_backbone import (
     rename_for_features,
 )
 from erfscope.checkpoints.formats.timm.timm_network import count_classes, maker, report_own, training_facts
-from erfscope.checkpoints.formats.timm.timm_source import SIZES, Source
+from erfscope.checkpoints.formats.timm.timm_source import SIZES, TimmSource
 from erfscope.checkpoints.request import Request
 from erfscope.errors import CheckpointError
 from erfscope.records.model_info import ModelInfo, WeightsReport
@@ -42,7 +41,7 @@ _OF_TIMM = ("head", "pretrained", *SIZES)
 _WIDE, _NARROW, _NARROW_CHANNELS = "resnet50", "resnet18", (64, 128, 256, 512)
 
 
-def read_segmentor(source: Source, timm: Any, content: Checkpoint | None) -> Segmentor:
+def read_segmentor(source: TimmSource, timm: Any, content: Checkpoint | None) -> Segmentor:
     """Build the head of the option `head` over the network, with its weights.
 
     A file with the head's tensors fills the whole; one of timm's fills the backbone, and the head is random.
@@ -82,7 +81,6 @@ def read_segmentor(source: Source, timm: Any, content: Checkpoint | None) -> Seg
         report,
         training=training_facts(backbone.body, request, content, classifier=False),
         format="timm backbone and a head of the catalog",
-        detected_by=source.detected_by,
     )
     return network.eval()
 
@@ -124,7 +122,7 @@ def _seeded_head(described: NetworkDescription, seed: int) -> nn.Module:
     return head
 
 
-def _check_classifier(source: Source, timm: Any, content: Checkpoint) -> StateDict:
+def _check_classifier(source: TimmSource, timm: Any, content: Checkpoint) -> StateDict:
     """Hold a file against the whole classifier: a backbone alone would also take what is of a deeper one.
 
     Returns the tensors under the classifier's names.

@@ -1,56 +1,53 @@
-"""Which network of timm is asked for: by its name, or by a folder that timm saved, here or in the hub."""
+"""Finds the network of timm that is meant: by its name, or by a folder of timm, here or in the hub."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from erfscope.checkpoints.detect import read_json
+from erfscope.checkpoints.files.json_file import read_json
 from erfscope.checkpoints.library import find_folder, find_weights
 from erfscope.checkpoints.request import Request
-from erfscope.errors import CheckpointError
+from erfscope.errors import CheckpointError, suggest
 
 #: timm's arguments for images of another size.
 SIZES = ("img_size", "dynamic_img_size")
 _CONFIG = "config.json"
 # What a folder tells of its images, under timm's names.
 _FACTS = ("mean", "std", "input_size", "fixed_input_size")
-# Arguments that a folder may name and that change no map: the file tells the classes, dropout is off.
+# Arguments that a folder may name and that change nothing: the file shows the classes, dropout is off.
 _IDLE = ("num_classes", "drop_rate", "drop_path_rate")
 _POOLING = "global_pool"
 _MAX_SIDE = 4096
 
 
 @dataclass(frozen=True)
-class Source:
+class TimmSource:
     """A network of timm and its weights.
 
     Attributes
     ----------
     request
-        Its spec is `timm:` and a name that timm knows, its checkpoint the weights' file, if any.
+        A request whose spec is `timm:` and a name that timm knows, and whose checkpoint is the weights' file.
     facts
-        What of timm's own description of the network's images is to be replaced.
+        Entries that replace those of timm's description of the images.
     pooling
-        Before the classifier, as timm calls it; None for the network's own.
-    detected_by
-        What told which network it is.
+        Pooling before the classifier, as timm calls it; None for the network's own.
     """
 
     request: Request
     facts: Mapping[str, Any] = field(default_factory=dict)
     pooling: str | None = None
-    detected_by: str = "its name"
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What to tell timm of the network, whatever it is to be."""
+        """Arguments for timm, for a classifier and a backbone alike."""
         told = {name: value for name, value in self.request.options.items() if name in SIZES}
         told |= {} if self.pooling is None else {_POOLING: self.pooling}
         return told | ({"pretrained_cfg_overlay": dict(self.facts)} if self.facts else {})
 
 
-def find_source(request: Request, timm: Any) -> Source:
+def find_source(request: Request, timm: Any) -> TimmSource:
     """Find the network.
 
     Raises
@@ -62,13 +59,12 @@ def find_source(request: Request, timm: Any) -> Source:
     if folder is not None:
         return _read_folder(request, folder, timm)
     if not timm.is_model(request.name):
-        near = timm.list_models(f"*{request.name[:20]}*")[:5]
-        hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists all"
+        hint = suggest(request.name, timm.list_models(), "timm.list_models() lists all")
         raise CheckpointError(f"{request.spec} is no network of timm; {hint}")
-    return Source(request)
+    return TimmSource(request)
 
 
-def _read_folder(request: Request, folder: Path, timm: Any) -> Source:
+def _read_folder(request: Request, folder: Path, timm: Any) -> TimmSource:
     path = folder / _CONFIG
     request.refuse_checkpoint("the folder has its own")
     if request.options.get("pretrained"):
@@ -86,7 +82,7 @@ def _read_folder(request: Request, folder: Path, timm: Any) -> Source:
         seed=request.seed,
         options={**{name: arguments[name] for name in SIZES if name in arguments}, **request.options},
     )
-    return Source(found, _facts(told, path), arguments.get(_POOLING), f"architecture in {path}")
+    return TimmSource(found, _facts(told, path), arguments.get(_POOLING))
 
 
 def _arguments(arguments: Any, path: Path) -> dict[str, Any]:

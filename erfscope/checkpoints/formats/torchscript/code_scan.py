@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from erfscope.checkpoints.files.archive import check_members
+from erfscope.checkpoints.files.archive_scan import check_members
 from erfscope.checkpoints.files.pickle_scan import read_outline
 from erfscope.errors import CheckpointError
 

@@ -1,4 +1,4 @@
-"""A TorchScript archive, scripted or traced: the network's own code, without Python's."""
+"""Reads a TorchScript archive, scripted or traced: the network's own code, without Python's."""
 
 import warnings
 from pathlib import Path
@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from erfscope.checkpoints.fitting.program import report_program
+from erfscope.checkpoints.detection import Detection
+from erfscope.checkpoints.fitting.matching import report_program
 from erfscope.checkpoints.formats.torchscript.code_scan import find_suspicious, loops_while
 from erfscope.checkpoints.request import Request
-from erfscope.checkpoints.wrappers.adopted import Adopted
+from erfscope.checkpoints.wrappers.library_network import LibraryNetwork
 from erfscope.errors import CheckpointError, one_line
 from erfscope.model.logits import logits_of
 from erfscope.model.network import Network
@@ -20,13 +21,14 @@ _PROBE = (1, 3, 512, 512)
 _TRAINING_ARGUMENT = {"aten::batch_norm": 5, "aten::dropout": 2, "aten::feature_dropout": 2}
 
 
-def read(request: Request) -> Network:
-    """Load it, unless its code reaches out of the network.
+def read(request: Request, _detection: Detection) -> Network:
+    """Load the network, unless its code reaches out of it.
 
     Raises
     ------
     CheckpointError
-        It does, and the user didn't say `--trust`; it is damaged; it was traced in training mode.
+        Its code does and the user doesn't allow it by `--trust`, or the archive is damaged or was traced in
+        training mode.
     """
     path = request.path
     request.refuse_beside_program()
@@ -45,9 +47,8 @@ def read(request: Request) -> Network:
         _classes(path),
         report_program(network, path),
         format="TorchScript archive",
-        detected_by="the code inside",
     )
-    return Adopted(network, info)
+    return LibraryNetwork(network, info)
 
 
 def _load(path: Path, device: str) -> torch.jit.ScriptModule:

@@ -1,5 +1,1 @@
-"""torchvision's segmentation networks."""
-
-from erfscope.checkpoints.formats.torchvision.torchvision_reader import read
-
-__all__ = ["read"]
+"""Reads torchvision's segmentation networks."""

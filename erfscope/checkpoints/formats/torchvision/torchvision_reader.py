@@ -1,8 +1,9 @@
-"""torchvision's segmentation networks: `torchvision:deeplabv3_resnet50`."""
+"""Builds torchvision's segmentation networks by their names: `torchvision:deeplabv3_resnet50`."""
 
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,11 +12,12 @@ from urllib.parse import urlparse
 import torch
 from torch import nn
 
+from erfscope.checkpoints.detection import Detection
 from erfscope.checkpoints.files.weights_file import Checkpoint, read_checkpoint
-from erfscope.checkpoints.fitting.construct import build_filled, build_shapes, count_classes
+from erfscope.checkpoints.fitting.build_filled import build_filled, build_shapes, count_classes
 from erfscope.checkpoints.library import import_library
 from erfscope.checkpoints.request import Request
-from erfscope.checkpoints.wrappers.foreign import Foreign, under
+from erfscope.checkpoints.wrappers.library_network import LibraryNetwork
 from erfscope.errors import CheckpointError, one_line
 from erfscope.model.network import Network
 from erfscope.records.model_info import ModelInfo, TrainingFacts
@@ -35,11 +37,11 @@ NETWORKS: Mapping[str, tuple[str, int, tuple[int, ...] | None]] = MappingProxyTy
 _CLASSES = 21
 
 
-def read(request: Request) -> Network:
-    """Build it with the weights of `--checkpoint`, with torchvision's own, or with random ones.
+def read(request: Request, _detection: Detection) -> Network:
+    """Build a network with the weights of `--checkpoint`, with torchvision's own, or with random ones.
 
-    Torchvision's own are downloaded only if the option `pretrained` is true. Images are normalized as
-    for those; classes are told for them alone.
+    Torchvision's own are downloaded only if the option `pretrained` is true. Its normalization of images is
+    recorded in any case, its classes only with its own weights.
 
     Raises
     ------
@@ -71,9 +73,8 @@ def read(request: Request) -> Network:
             hyper_parameters={} if content is None else content.hyper_parameters,
         ),
         format="torchvision",
-        detected_by="its name",
     )
-    return Foreign(network, info, under("out"))
+    return LibraryNetwork(network, info, itemgetter("out"))
 
 
 def _refuse(request: Request) -> None:

@@ -1,25 +1,26 @@
-"""torchvision's state dicts by their names and shapes, without torchvision."""
+"""Reads torchvision's state dicts, told by their names and shapes, without torchvision."""
 
 from typing import Any
 
 from torch import nn
 
+from erfscope.checkpoints.detection import Detection
 from erfscope.checkpoints.files.weights_file import Checkpoint
-from erfscope.checkpoints.fitting.blueprint import Blueprint, build
-from erfscope.checkpoints.fitting.construct import fill, find_tensor
+from erfscope.checkpoints.fitting.build_filled import fill, find_tensor
+from erfscope.checkpoints.fitting.zoo_network import build_zoo_network
 from erfscope.checkpoints.request import Request
 from erfscope.errors import CheckpointError
 from erfscope.model.network import Network
 from erfscope.zoo.build import build_skeleton
-from erfscope.zoo.catalog.entries import describe_network, summarize
+from erfscope.zoo.catalog.entries import describe_network
 
 _NETWORKS = ("torchvision-deeplabv3", "torchvision-fcn")
 _BACKBONES = ("resnet50", "resnet101")
-# What weights don't tell, so that it may be chosen.
+# What weights don't tell, so that it can be changed.
 _OPTIONS = ("output_stride", "rates", "align_corners")
 
 
-def recognize(content: Checkpoint) -> tuple[str, str] | None:
+def find_network(content: Checkpoint) -> tuple[str, str] | None:
     """Return catalog name and backbone of the network whose tensors, all of them, the file holds."""
     for name in _NETWORKS:
         num_classes = _num_classes(name, content)
@@ -30,27 +31,29 @@ def recognize(content: Checkpoint) -> tuple[str, str] | None:
     return None
 
 
-def read_recognized(request: Request, content: Checkpoint, name: str, backbone: str) -> Network:
-    """Build the network from the catalog, at torchvision's stride and rates unless others are given."""
+def read(request: Request, detection: Detection) -> Network:
+    """Build the network from the catalog, at torchvision's stride and rates unless others are given.
+
+    Raises
+    ------
+    CheckpointError, NetworkError
+        An option that can't be changed, or can't have that value.
+    """
+    content: Any = detection.content
+    name, backbone = detection.found
     request.refuse_options(
         f"the weights are those of {name}; of its options only {', '.join(_OPTIONS)} can be changed",
         but=_OPTIONS,
     )
-    whole: dict[str, Any] = {"backbone": backbone, "num_classes": _num_classes(name, content)}
-    trained = describe_network(name, **whole)
-    description = describe_network(name, **whole, **request.options)
-    before, after = summarize(trained), summarize(description)
-    blueprint = Blueprint(
+    fixed: dict[str, Any] = {"backbone": backbone, "num_classes": _num_classes(name, content)}
+    return build_zoo_network(
+        request,
+        describe_network(name, **fixed, **request.options),
+        content,
         name=name,
-        description=description,
-        options=after,
-        content=content,
-        described=True,
         format="torchvision state dict",
-        detected_by=f"all its tensors, which are those of {name} on {backbone}",
-        trained_settings={option: value for option, value in before.items() if value != after[option]},
+        trained=describe_network(name, **fixed),
     )
-    return build(blueprint, request)
 
 
 def _num_classes(name: str, content: Checkpoint) -> int:

@@ -1,5 +1,7 @@
-"""From what a network of transformers returns to logits, and from images to what it takes."""
+"""A network of transformers as a `Network`: from images to what it takes, and from its output to logits."""
 
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -8,10 +10,9 @@ from torch.nn import functional as F
 
 from erfscope.checkpoints.formats.hf.hf_config import MASK_NETWORKS, SEMANTIC_TASK
 from erfscope.checkpoints.formats.hf.hf_preprocessing import size_of
-from erfscope.checkpoints.wrappers.foreign import Foreign, Pick
+from erfscope.checkpoints.wrappers.library_network import LibraryNetwork, Pick
 from erfscope.errors import ComputeError
 from erfscope.records.model_info import ModelInfo
-from erfscope.zoo.blocks import resize_like
 
 # Those whose position embeddings are neither resized nor computed.
 _FIXED_SIZE = ("data2vec-vision", "eomt", "eomt_dinov3")
@@ -21,8 +22,8 @@ _SQUARE = ("dpt",)
 _MASK_SIZE = (384, 384)
 
 
-class Pretrained(Foreign):
-    """Runs a segmentation network of transformers; as `Foreign` otherwise.
+class TransformersNetwork(LibraryNetwork):
+    """Runs a segmentation network of transformers and returns logits of the image's size.
 
     Parameters
     ----------
@@ -44,37 +45,28 @@ class Pretrained(Foreign):
         """Map images (N, 3, H, W) to logits (N, K, H, W); `ComputeError` for a size it does not take."""
         _refuse_size(self.config, (image.shape[-2], image.shape[-1]))
         task = () if self.task is None else (self.task.expand(len(image), -1),)
-        return resize_like(self.pick(self.network(image, *task)), image, align_corners=self.align_corners)
+        return self._logits(self.network(image, *task), image)
 
 
 def _pick(config: Any) -> Pick:
     if config.model_type not in MASK_NETWORKS:
-        return _logits
+        return attrgetter("logits")
     if config.model_type == "mask2former":
-        return _join_masks(_MASK_SIZE)
+        return partial(_join_masks, size=_MASK_SIZE)
     # EoMT's image processor brings masks to the size of its images.
-    return _join_masks(size_of(config.image_size) if config.model_type in _FIXED_SIZE else None)
+    return partial(_join_masks, size=size_of(config.image_size) if config.model_type in _FIXED_SIZE else None)
 
 
-def _logits(output: Any) -> torch.Tensor:
-    logits: torch.Tensor = output.logits
-    return logits
-
-
-def _join_masks(size: tuple[int, int] | None) -> Pick:
+def _join_masks(output: Any, size: tuple[int, int] | None) -> torch.Tensor:
     """Score classes (N, K, h, w) as image processors do: by the masks, weighted with their classes.
 
-    `size` is that to which masks are resized first, if they are.
+    `size`, (h, w), is that to which masks are resized first; None to leave them as they are.
     """
-
-    def pick(output: Any) -> torch.Tensor:
-        classes = output.class_queries_logits.softmax(dim=-1)[..., :-1]  # the last one is "nothing"
-        masks = output.masks_queries_logits
-        if size is not None:
-            masks = F.interpolate(masks, size=size, mode="bilinear", align_corners=False)
-        return torch.einsum("bqc,bqhw->bchw", classes, masks.sigmoid())
-
-    return pick
+    classes = output.class_queries_logits.softmax(dim=-1)[..., :-1]  # the last one is "nothing"
+    masks = output.masks_queries_logits
+    if size is not None:
+        masks = F.interpolate(masks, size=size, mode="bilinear", align_corners=False)
+    return torch.einsum("bqc,bqhw->bchw", classes, masks.sigmoid())
 
 
 def _task(config: Any) -> torch.Tensor | None:

@@ -1,10 +1,10 @@
-"""Whose names a file's tensors have, where nothing else tells what network it is."""
+"""Tells which library wrote a file by the names of its tensors, where nothing says what network it is."""
 
 import re
 
 from erfscope.checkpoints.files.state_dict import StateDict
 
-# A library, names of which each must begin one of the file's, and how its files are loaded.
+# A library, patterns of which each must match the beginning of a name, and how its files are loaded.
 _LIBRARIES = (
     (
         "segmentation_models_pytorch",
@@ -32,8 +32,8 @@ _LIBRARIES = (
 )
 
 
-def likeness(state: StateDict, path: object) -> str | None:
-    """Say which library's names the tensors have and how to load them; None for no known one's."""
+def library_hint(state: StateDict, path: object) -> str | None:
+    """Say which library's names the tensors have and how to load its files; None for no known library."""
     for library, beginnings, remedy in _LIBRARIES:
         if all(any(re.match(beginning, name) for name in state) for beginning in beginnings):
             return f"its names are those of {library}: {remedy.format(path=path)}"

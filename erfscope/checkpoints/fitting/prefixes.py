@@ -1,4 +1,4 @@
-"""Finds where among a file's names those of a network stand: any prefix may lead them, such as `net.`."""
+"""Finds the prefix, such as `net.`, that a file's names of tensors have before those of a network."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from erfscope.checkpoints.files.state_dict import StateDict
 
 
 def fits(wanted: torch.Tensor, offered: torch.Tensor | None) -> bool:
-    """Whether a tensor of a file can take a parameter's place: integers are no weights, but packed ones."""
+    """Say whether a file's tensor can be a parameter: the same shape, and no (packed) integers for floats."""
     return (
         offered is not None
         and offered.shape == wanted.shape

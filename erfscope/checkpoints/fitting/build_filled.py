@@ -1,4 +1,4 @@
-"""Builds another library's network: without memory, to hold its sizes against a file's, then for good."""
+"""Builds another library's network with a file's weights: names and shapes are compared first."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,8 +11,8 @@ from torch.overrides import TorchFunctionMode
 
 from erfscope.checkpoints.files.state_dict import StateDict
 from erfscope.checkpoints.files.weights_file import Checkpoint, file_sha256
-from erfscope.checkpoints.fitting.matching import comparable, load_weights
-from erfscope.checkpoints.fitting.naming import best_prefixes, split_by_prefix
+from erfscope.checkpoints.fitting.matching import load_weights, report_random
+from erfscope.checkpoints.fitting.prefixes import best_prefixes, split_by_prefix
 from erfscope.checkpoints.request import Request
 from erfscope.errors import CheckpointError, one_line
 from erfscope.records.model_info import WeightsReport
@@ -80,11 +80,6 @@ def fill(network: nn.Module, state: StateDict, content: Checkpoint, request: Req
             allow_partial=request.allow_partial,
             described_by=str(request.config or request.spec),
         )
-
-
-def report_random(network: nn.Module, seed: int) -> WeightsReport:
-    """Report that all weights are random."""
-    return WeightsReport("random", seed=seed, missing=tuple(comparable(network.state_dict())))
 
 
 def count_classes(shapes: nn.Module, head: str, state: StateDict) -> int | None:
