@@ -1,4 +1,6 @@
-"""How fast our loop trains against a plain one around the same network: `python tests/training_speed.py`.
+"""How fast our loop trains against a plain one around the same network.
+
+    python benchmarks/training_speed.py
 
 Both see the same images through the same augmentation and take steps by turns, so that whatever else the
 machine does hits both alike. The plain loop is what one writes first: torch's `DataLoader` with its own
