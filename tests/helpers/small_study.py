@@ -68,9 +68,11 @@ def slow_network(folder: Path, seconds: float) -> dict:
     return {"model": "slow:network", "name": "slow", "option": {"seconds": str(seconds)}}
 
 
-def make_map(path: Path, done: int = 4, listed: int | None = 4, shard: Shard = WHOLE, finished: bool = True):
+def make_map(
+    path: Path, done: int = 4, images_total: int | None = 4, shard: Shard = WHOLE, finished: bool = True
+):
     """Write a map of five by five pixels with so many of its images."""
     path.parent.mkdir(parents=True, exist_ok=True)
     empty = map_from_array(np.ones((5, 5)))
-    erf = replace(empty, images=done, images_total=listed, shard=shard, finished=finished)
+    erf = replace(empty, images=done, images_total=images_total, shard=shard, finished=finished)
     write_map(erf, path, overwrite=True)
