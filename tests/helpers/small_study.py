@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import tomli_w
+from erfscope.cli.network_options import network_option_names
 
 from erfscope.batch.batch_plan import Plan, read_plan
 from erfscope.batch.plan_options import ComputeOptions
 from erfscope.cli.compute_command import compute_command
-from erfscope.cli.parameters import network_option_names
 from erfscope.records.shard import WHOLE, Shard
 from erfscope.store.exchange import map_from_array
 from erfscope.store.write import write_map
