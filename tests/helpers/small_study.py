@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import tomli_w
-from erfscope.cli.network_options import network_option_names
 
 from erfscope.batch.batch_plan import Plan, read_plan
 from erfscope.batch.plan_options import ComputeOptions
 from erfscope.cli.compute_command import compute_command
+from erfscope.cli.parameters import network_option_names
 from erfscope.records.shard import WHOLE, Shard
 from erfscope.store.exchange import map_from_array
 from erfscope.store.write import write_map
@@ -68,11 +68,9 @@ def slow_network(folder: Path, seconds: float) -> dict:
     return {"model": "slow:network", "name": "slow", "option": {"seconds": str(seconds)}}
 
 
-def make_map(
-    path: Path, done: int = 4, images_total: int | None = 4, shard: Shard = WHOLE, finished: bool = True
-):
+def make_map(path: Path, done: int = 4, listed: int | None = 4, shard: Shard = WHOLE, finished: bool = True):
     """Write a map of five by five pixels with so many of its images."""
     path.parent.mkdir(parents=True, exist_ok=True)
     empty = map_from_array(np.ones((5, 5)))
-    erf = replace(empty, images=done, images_total=images_total, shard=shard, finished=finished)
+    erf = replace(empty, images=done, images_total=listed, shard=shard, finished=finished)
     write_map(erf, path, overwrite=True)
