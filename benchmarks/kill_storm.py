@@ -1,6 +1,6 @@
 """Kills `erfscope compute` again and again, and holds what is left against an uninterrupted run.
 
-    python tests/kill_storm.py 100
+    python benchmarks/kill_storm.py 100
 
 A process that has imported torch, and run nothing of it, forks every run: so a kill costs no start-up.
 """

@@ -1,6 +1,6 @@
 """Times two shards on two cores against one single-threaded run, and a shard's start.
 
-    python tests/shard_speed.py deeplabv3 32
+    python benchmarks/shard_speed.py deeplabv3 32
 
 Prints the seconds of each and their ratio: of the computation alone, and of the whole commands.
 """

@@ -1,4 +1,6 @@
-"""How fast our loop trains against a plain one around the same network: `python tests/training_speed.py`.
+"""How fast our loop trains against a plain one around the same network.
+
+    python benchmarks/training_speed.py
 
 Both see the same images through the same augmentation and take steps by turns, so that whatever else the
 machine does hits both alike. The plain loop is what one writes first: torch's `DataLoader` with its own
@@ -16,10 +18,10 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from erfscope.engine.accumulation import limited_threads
 from erfscope.system.memory import kept_memory
 from erfscope.system.process_group import ProcessGroup
 from erfscope.system.signals import Stop
+from erfscope.system.threads import limited_threads
 from erfscope.train.crops.augment import Cutter
 from erfscope.train.crops.crop_batches import Crops
 from erfscope.train.crops.crop_order import CropOrder

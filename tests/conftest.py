@@ -1,4 +1,10 @@
-"""Networks and maps that many tests share."""
+"""Which tests a run takes, what the machine may not decide, and networks and maps that many tests share."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import matplotlib as mpl
 import pytest
@@ -11,6 +17,66 @@ from erfscope.engine.plan import capture_unit_map
 from erfscope.records.erf_map import ErfMap
 
 mpl.use("agg")
+
+TESTS = Path(__file__).parent
+#: `make test` runs these folders but for tests marked `slow`; of the others only those marked
+#: `representative`. `make test-rest` runs what it leaves, `make test-all` everything.
+FAST_FOLDERS = ("unit", "integration")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tier", choices=("fast", "rest", "all"), default="all", help="which tests to run")
+
+
+def is_fast(test: pytest.Item) -> bool:
+    if test.get_closest_marker("slow"):
+        return False
+    folder = test.path.relative_to(TESTS).parts[0]
+    return folder in FAST_FOLDERS or test.get_closest_marker("representative") is not None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    tier = config.getoption("tier")
+    if tier == "all":
+        return
+    left_out = [test for test in items if is_fast(test) != (tier == "fast")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [test for test in items if is_fast(test) == (tier == "fast")]
+
+
+#: What a terminal, a shell, a batch system or a user's own settings would tell the program under test.
+FOREIGN = (
+    "COLUMNS",
+    "LINES",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "TTY_COMPATIBLE",
+    "TTY_INTERACTIVE",
+    "ERFSCOPE_DATA",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _any_machine() -> Iterator[None]:
+    """Take away what differs between machines: the terminal's size, the time zone, the language, `nohup`."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name in FOREIGN or name.startswith(("SLURM_", "SBATCH_", "LC_")):
+                patch.delenv(name)
+        patch.setenv("COLUMNS", "80")
+        patch.setenv("TERM", "xterm")
+        patch.setenv("LANG", "C.UTF-8")
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """Handle Ctrl-C as Python does: `nohup` and a shell's `&` have it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from erfscope.datasets.check_split import check_split
 from erfscope.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, ImageDataset, Sample
-from erfscope.datasets.fit_to_size import FITS
 from erfscope.datasets.labels import IGNORE
 from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.layout_catalog import LAYOUTS
@@ -11,7 +10,6 @@ from erfscope.datasets.plugged import PluggedDataset
 from erfscope.datasets.streaming import SkippedImage, every_nth, stream
 
 __all__ = [
-    "FITS",
     "IGNORE",
     "IMAGENET_MEAN",
     "IMAGENET_STD",

@@ -3,9 +3,6 @@
 import numpy as np
 from PIL import Image
 
-FITS = ("center-crop", "resize", "random-crop")
-"""Ways to fit an image to a size; the first is the default."""
-
 Box = tuple[float, float, float, float]
 
 

@@ -20,13 +20,13 @@ from erfscope.datasets.dataset import (
     SampleSource,
     SyntheticSource,
 )
-from erfscope.datasets.fit_to_size import FITS
 from erfscope.datasets.layout import DatasetLayout
 from erfscope.datasets.layout_catalog import LAYOUTS
 from erfscope.datasets.listing import Listing
 from erfscope.datasets.plugged import PluggedDataset, open_plugged, reopen_plugged
 from erfscope.datasets.synthetic_options import choose_options
 from erfscope.errors import DatasetError, suggest
+from erfscope.records.choices import FITS
 from erfscope.system.environment import dataset_root
 
 

@@ -3,7 +3,6 @@
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -20,6 +19,7 @@ from erfscope.errors import ComputeError
 from erfscope.records.erf_map import ErfMap, ImageRecord
 from erfscope.system.memory import kept_memory, translate_out_of_memory
 from erfscope.system.precision import PRECISIONS
+from erfscope.system.threads import limited_threads
 
 #: Called with the numbers of images done and skipped.
 ProgressCallback = Callable[[int, int], None]
@@ -217,14 +217,3 @@ def check_sums(sums: Sums, max_skipped: float, total: int | None) -> None:
             f"the gradient is nowhere positive in all {sums.done} images, so clipping leaves nothing; try "
             "another target, or --formula luo2016"
         )
-
-
-@contextmanager
-def limited_threads(count: int) -> Iterator[None]:
-    """Let torch use so many threads within the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -29,12 +29,11 @@ from erfscope.graph.regions import whole
 from erfscope.model.frozen_eval import frozen_eval
 from erfscope.model.network import name_of
 from erfscope.model.unit_map import UnitMap
+from erfscope.records.choices import ENGINES
 from erfscope.records.unit import Unit
 from erfscope.system.devices import choose_device
 from erfscope.system.precision import PRECISIONS
 from erfscope.system.threads import share_cores
-
-ENGINES = ("auto", "dense")
 
 
 def plan_engine(

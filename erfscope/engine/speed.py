@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.engine.accumulation import limited_threads
 from erfscope.engine.engines import GraphEngine
 from erfscope.engine.plan import plan_engine
 from erfscope.engine.target import Target
@@ -20,6 +19,7 @@ from erfscope.graph.steps.image import ImageConvolution
 from erfscope.model.unit_map import UnitMap
 from erfscope.system.memory import kept_memory
 from erfscope.system.precision import PRECISIONS
+from erfscope.system.threads import limited_threads
 
 # A convolution of a backbone's usual size; its rate stands for the machine's peak.
 _PEAK_CHANNELS, _PEAK_SIDE = 512, 97

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from erfscope.datasets import ImageDataset, PluggedDataset, Sample, SkippedImage, stream
-from erfscope.engine.accumulation import limited_threads
 from erfscope.errors import ScoreError
 from erfscope.model.frozen_eval import frozen_eval
 from erfscope.records.model_info import ModelInfo, WeightsReport
@@ -22,7 +21,7 @@ from erfscope.scores.native import at_native_size
 from erfscope.scores.scoring import Scoring
 from erfscope.system.devices import choose_device
 from erfscope.system.memory import kept_memory, translate_out_of_memory
-from erfscope.system.threads import share_cores
+from erfscope.system.threads import limited_threads, share_cores
 
 MAX_SKIPPED = 0.01
 Labeled = ImageDataset | PluggedDataset

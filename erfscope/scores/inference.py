@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from erfscope.errors import ScoreError
 from erfscope.model.logits import logits_of
+from erfscope.records.choices import MODES
 from erfscope.scores.padding import Padded
 from erfscope.zoo.blocks import resize_like
 
-MODES = ("whole", "slide")
 SizePx = tuple[int, int]
 Forward = Callable[[torch.Tensor], torch.Tensor]
 

@@ -1,6 +1,8 @@
 """Divide the cores that this process may use among processes that read images and threads that compute."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from erfscope.system.environment import asked_threads, granted_cores, place_on_machine
@@ -41,3 +43,16 @@ def share_cores(device: "torch.device", workers: int | None, processes: int | No
     workers = min(workers // together, each - 1)
     threads = each - workers
     return workers, min(threads, asked_threads() or threads)
+
+
+@contextmanager
+def limited_threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads within the block."""
+    import torch  # here, for what divides the cores needs none
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from erfscope.engine.accumulation import limited_threads
 from erfscope.errors import ComputeError, TrainError
 from erfscope.system.memory import kept_memory, translate_out_of_memory
 from erfscope.system.precision import arithmetic
 from erfscope.system.process_group import ProcessGroup, without_gradient_sync
 from erfscope.system.signals import Stop
+from erfscope.system.threads import limited_threads
 from erfscope.train.crops.crop_batches import Batch
 from erfscope.train.crops.crop_order import step_seed
 from erfscope.train.export import Exporter

@@ -13,7 +13,7 @@ from torch import nn
 
 import erfscope
 
-PACKAGE = Path(__file__).parents[1] / "plugin_package"
+PACKAGE = Path(__file__).parents[1] / "helpers" / "plugin_package"
 
 
 def install(folder, name, entry_points, **modules):
@@ -83,7 +83,8 @@ def test_a_format(run, here, example, numbers):
     images = erfscope.open_dataset("example-ramps", images=2)
     assert [sample.name for sample in images] == ["ramp-0", "ramp-1"]
     theirs = erfscope.compute_erf(numbers, images)
-    assert (erfscope.load_erf("erf.h5").erf == theirs.erf).all()
+    # Two loads of the weights: float32 kernels may round otherwise where tensors lie otherwise.
+    assert abs(erfscope.load_erf("erf.h5").erf - theirs.erf).max() <= 1e-5 * theirs.erf.max()
 
 
 @pytest.mark.slow  # `models` counts every network's operations

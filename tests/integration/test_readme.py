@@ -6,6 +6,7 @@ import runpy
 import shlex
 from pathlib import Path
 
+import click
 import h5py
 import matplotlib as mpl
 import mmsegmentation_files
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from erfscope.cli.main import COMMANDS
+from erfscope.cli.main import COMMANDS, cli
 from erfscope.zoo.build import build_network
 from erfscope.zoo.catalog.entries import describe_network
 
@@ -25,6 +26,27 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
 def test_every_command_is_documented():
     for command in COMMANDS:
         assert re.search(rf"\berfscope {command}\b|`{command}`", README), command
+
+
+def command_lines():
+    """The lines of the README that call `erfscope`, as lists of words."""
+    lines = [line for language, block in BLOCKS if language == "sh" for line in block.strip().splitlines()]
+    return [shlex.split(line) for line in lines if line.startswith("erfscope ")]
+
+
+@pytest.mark.parametrize("words", command_lines(), ids=" ".join)
+def test_every_command_line_is_understood(words):
+    """Commands, options and choices exist; nothing is carried out."""
+    command, context = cli, None
+    while isinstance(command, click.Group) and not words[1].startswith("-"):
+        context = command.make_context(words[0], words[1:], parent=context)
+        words = words[1:]
+        command = command.get_command(context, words[0])
+    command.make_context(words[0], words[1:], parent=context)
+
+
+def test_there_are_command_lines():
+    assert len(command_lines()) > 30
 
 
 @pytest.mark.slow

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiers import representatives
 
 import erfscope
 from erfscope.engine import accumulation as engine_run
 from erfscope.system.file_lock import locked
 
-TESTS = Path(__file__).parents[1]
+TOP = Path(__file__).parents[2]
+HELPERS = TOP / "tests" / "helpers"
 IMAGES = 9
 COMMAND = (
     "compute", "--model", "small_networks:SmallNet", "--data", "synthetic-leaves", "--size", "33",
@@ -264,11 +266,11 @@ def test_a_full_disk_keeps_the_last_snapshot(run, here, plain, before_batch):
 
 LONG_STEP = """
 import os, signal, sys, time
-from erfscope import interrupt
+from erfscope.system import signals
 from erfscope.engine import accumulation as run
 from erfscope.cli.main import main
 
-interrupt.GRACE_SECONDS = 0.5
+signals.GRACE_SECONDS = 0.5
 add, count = run._add_batch, [0]
 
 def slow(*args):
@@ -284,7 +286,7 @@ main(sys.argv[1:])
 
 
 def python(*args):
-    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HELPERS), *sys.path])}
     command = [sys.executable, *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
 
@@ -300,7 +302,6 @@ def test_a_step_that_takes_too_long_is_left(run, plain):
     assert_same(erfscope.load_erf("erf.h5"), plain)
 
 
-@pytest.mark.slow
 def test_a_signal_within_the_imports():
     code = "import os, signal, sys; sys.modules['torch'] = None; from erfscope.cli import main as m; {}"
     during = code.format(
@@ -314,10 +315,10 @@ def test_a_signal_within_the_imports():
     assert ended.stdout == ""
 
 
-@pytest.mark.slow
-def test_kill_9_at_any_moment(tmp_path):
-    """More kills: `python tests/kill_storm.py 100`."""
-    done = python(TESTS / "kill_storm.py", 12)
+@pytest.mark.parametrize("kills", representatives([4, 12], [4]))
+def test_kill_9_at_any_moment(kills):
+    """More kills: `python benchmarks/kill_storm.py 100`."""
+    done = python(TOP / "benchmarks" / "kill_storm.py", kills)
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert outcome["identical"]
@@ -326,7 +327,6 @@ def test_kill_9_at_any_moment(tmp_path):
     assert outcome["within"] > 0
 
 
-@pytest.mark.slow
 def test_torchrun_shares_the_images_and_merges(run):
     # In float64, for one thread a process sums in another order than two.
     command = [*COMMAND[1:], "--precision", "float64", "--seed", 3]
@@ -351,7 +351,7 @@ def test_a_signal_to_all_processes_ends_the_run_and_its_loaders(here):
     """A batch system signals every process of a job."""
     more = ("--images", 50_000, "--workers", 1, "--snapshot-images", 1)
     command = [sys.executable, "-m", "erfscope", *map(str, (*COMMAND, *more))]
-    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HELPERS), *sys.path])}
     with subprocess.Popen(
         command, start_new_session=True, env=environment, stderr=subprocess.PIPE
     ) as process:

@@ -12,8 +12,6 @@ from small_study import slow_network, write_plan
 
 from erfscope.store.read import read_progress
 
-pytestmark = pytest.mark.slow
-
 IMAGES, SHARDS = 16, 4
 NAME = "slow_synthetic-leaves_33"
 

@@ -1,4 +1,4 @@
-"""Our loop against a plain one around the same network; `python tests/training_speed.py` measures well."""
+"""Our loop against a plain one around the same network; `benchmarks/training_speed.py` measures well."""
 
 import pytest
 from training_speed import CHANGES, ratio

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiers import representatives
 from torch import nn
 
 import erfscope
@@ -79,6 +80,7 @@ NETWORKS = {
     "hf MobileViT": (hf("MobileViTForSemanticSegmentation", "MobileViTConfig", image_size=128), (128, 128)),
     "hf MobileNetV2": (hf("MobileNetV2ForSemanticSegmentation", "MobileNetV2Config"), (65, 97)),
 }  # fmt: skip
+REPRESENTATIVES = ("smp DeepLabV3", "torchvision LR-ASPP", "hf SegFormer")
 
 
 def build(name):
@@ -101,9 +103,8 @@ ATROUS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the libraries themselves
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", representatives(NETWORKS, REPRESENTATIVES))
 def test_pruned_equals_plain_and_only_real_atrous_heads_are_found(name, torchvision, captured_once):
     network, size = build(name).double(), NETWORKS[name][1]
     image = torch.randn(3, *size, dtype=torch.float64)

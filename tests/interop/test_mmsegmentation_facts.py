@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from golden.shared_rule import generate, generate_input, sample
+from tiers import representatives
 
 from erfscope.checkpoints.formats.mmsegmentation.config_network import describe_config
 from erfscope.checkpoints.formats.mmsegmentation.config_text import parse_config
@@ -15,6 +16,21 @@ from erfscope.zoo.catalog.backbone_catalog import BACKBONES, name_backbone
 
 FOLDER = Path(__file__).parents[1] / "golden" / "mmsegmentation"
 FACTS = {path.stem: path for path in sorted(FOLDER.glob("*.json"))}
+#: The networks that `make test` builds and runs: the smallest of twelve families.
+REPRESENTATIVES = (
+    "convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512",
+    "deeplabv3_r18-d8_4xb2-80k_cityscapes-769x769",
+    "deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024",
+    "fcn-d6_r50b-d16_4xb2-80k_cityscapes-512x1024",
+    "fcn_r18-d8_4xb2-80k_cityscapes-512x1024",
+    "mobilenet-v3-d8-s_lraspp_4xb4-320k_cityscapes-512x1024",
+    "nonlocal_r50-d8_4xb2-80k_cityscapes-769x769",
+    "pspnet_r18b-d8_4xb2-80k_cityscapes-512x1024",
+    "segformer_mit-b0_8xb2-160k_ade20k-512x512",
+    "segmenter_vit-t_mask_8xb1-160k_ade20k-512x512",
+    "swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512",
+    "unet-s5-d16_deeplabv3_4xb4-40k_hrf-256x256",
+)
 
 
 def read(case):
@@ -25,11 +41,12 @@ def describe(facts):
     return describe_config(parse_config(facts["cfg"], facts["config"]), facts["config"])
 
 
+@pytest.mark.representative
 def test_there_are_facts():
     assert len(FACTS) == 72
 
 
-@pytest.mark.parametrize("case", FACTS)
+@pytest.mark.parametrize("case", representatives(FACTS, REPRESENTATIVES))
 def test_names_and_shapes(case):
     facts = read(case)
     description = describe(facts)
@@ -70,8 +87,7 @@ def check(logits, expected):
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", FACTS)
+@pytest.mark.parametrize("case", representatives(FACTS, REPRESENTATIVES))
 def test_logits(case):
     facts = read(case)
     network = shortened_network(facts)

@@ -6,9 +6,12 @@ import onnx
 import pytest
 import torch
 from small_networks import SmallNet, noise_images, seeded
+from tiers import representatives
 
 import erfscope
 from erfscope.errors import CheckpointError, ComputeError
+
+pytestmark = pytest.mark.representative
 
 SIZE = (64, 96)
 
@@ -45,8 +48,7 @@ EXPORTS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.parametrize("name", representatives(EXPORTS, ("small", "small, former exporter", "DeepLabV3")))
 def test_logits_and_maps_agree(name, torchvision, tmp_path):
     build, options = EXPORTS[name]
     network, path = build(), tmp_path / "w.onnx"

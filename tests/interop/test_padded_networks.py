@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from same_outputs import assert_same_outputs
 from torch.nn import functional as F
 
 import erfscope
 from erfscope.scores.inference import Inference, Predictor
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the library itself
+pytestmark = [pytest.mark.representative, pytest.mark.filterwarnings("ignore")]  # of the library itself
 
 
 def test_a_linknet_takes_only_multiples_of_its_stride(torchvision):
@@ -22,7 +23,7 @@ def test_a_linknet_takes_only_multiples_of_its_stride(torchvision):
         predictor = Predictor(network, Inference())
         found = predictor.scores(image)
         expected = network(F.pad(image[None], (0, 31, 0, 26)))[0, :, :70, :97]
-    assert torch.equal(found, expected)
+    assert_same_outputs(found, expected)
     images = erfscope.open_dataset("synthetic-leaves", images=1, size=(70, 97))
     evaluation = erfscope.evaluate(network, images, workers=0)
     assert evaluation.inference["padded_to_multiples_of"] == 32

@@ -3,13 +3,14 @@
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiers import representatives
 from torch.nn import functional as F
 
 from erfscope.train.network.pretrained import load_pretrained
 from erfscope.zoo.build import build_network
 from erfscope.zoo.catalog.entries import describe_network
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries themselves
+pytestmark = [pytest.mark.representative, pytest.mark.filterwarnings("ignore")]  # of the libraries themselves
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -95,8 +96,7 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", representatives(CASES, ("resnet18 torchvision", "vit timm")))
 def test_features(case, torchvision, timm, tmp_path):
     model, backbone, library, name, features, index = CASES[case]
     theirs = randomized(timm.create_model(name) if library == "timm" else torchvision.models.get_model(name))

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from same_outputs import assert_same_outputs
 from small_networks import noise_images
+from tiers import representatives
 
 import erfscope
 from erfscope.checkpoints.formats.timm.timm_backbone import HEADS
 from erfscope.errors import CheckpointError, ComputeError, NetworkError
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the library itself
+pytestmark = [pytest.mark.representative, pytest.mark.filterwarnings("ignore")]  # of the library itself
 INCEPTION = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 TINY_VIT = "vit_tiny_patch16_224"
 
@@ -58,6 +60,9 @@ def run(network, image):
         return network(image)
 
 
+TOKENS = [(TINY_VIT, {"img_size": 80}), ("swin_tiny_patch4_window7_224", {"img_size": 96})]
+
+
 def openerf(network, images, layer):
     """The map that OpenERF defines: its own definition, written anew (github.com/kmbmjn/OpenERF)."""
     features, total = [], 0
@@ -78,7 +83,7 @@ def test_a_classifier_with_weights(weights, suffix):
     theirs, file = weights("resnet18", suffix, num_classes=7)
     ours = erfscope.load_model("timm:resnet18", checkpoint=file)
     image = torch.randn(1, 3, 64, 64)
-    assert torch.equal(run(ours, image), run(theirs, image))
+    assert_same_outputs(run(ours, image), run(theirs, image))
     info = ours.info
     assert (info.name, info.format, info.options["num_classes"]) == ("resnet18", "timm classifier", 7)
     assert (info.weights.missing, info.weights.unexpected) == ((), ())
@@ -105,10 +110,12 @@ def test_weights_without_a_classifier(weights):
     assert erfscope.load_model("timm:resnet18", checkpoint=file).info.options["num_classes"] == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layer"),
-    [("resnet18", "layer3"), ("mobilenetv3_small_050", "blocks.3"), ("convnext_atto", "stages.2")],
+    representatives(
+        [("resnet18", "layer3"), ("mobilenetv3_small_050", "blocks.3"), ("convnext_atto", "stages.2")],
+        [("resnet18", "layer3")],
+    ),
 )
 def test_a_layers_map_is_openerfs(name, layer, weights):
     theirs, file = weights(name)
@@ -126,10 +133,9 @@ def test_a_classifier_needs_a_layer():
         erfscope.compute_erf(erfscope.load_model("timm:resnet18"), noise_images(1, (64, 64)))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
-    [(TINY_VIT, {"img_size": 80}), ("swin_tiny_patch4_window7_224", {"img_size": 96})],
+    representatives(TOKENS, TOKENS[:1]),
 )
 def test_tokens_as_maps(name, options, weights):
     """OpenERF's center of an odd number of tokens; it takes the one above and left of ours of an even one."""
@@ -137,7 +143,7 @@ def test_tokens_as_maps(name, options, weights):
     ours = erfscope.load_model(f"timm:{name}", checkpoint=file, **options)
     side = options["img_size"]
     image = torch.randn(1, 3, side, side)
-    assert torch.equal(run(ours, image), run(theirs, image))
+    assert_same_outputs(run(ours, image), run(theirs, image))
     assert ours.info.training.crop_size == (side, side)
     images = noise_images(1, (side, side))
     erf = erfscope.compute_erf(ours, images, unit="features", formula="openerf", precision="float64").erf
@@ -154,8 +160,7 @@ def test_tokens_as_maps(name, options, weights):
     assert erfscope.compute_erf(ours, images, unit=last).erf.sum() > 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", representatives(HEADS, ("deeplabv3", "upernet")))
 def test_every_head(head, weights):
     theirs, file = weights("resnet18", num_classes=7)
     ours = erfscope.load_model("timm:resnet18", head=head, num_classes=3, checkpoint=file)
@@ -184,8 +189,7 @@ BACKBONES = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", representatives(BACKBONES, ("convnext_atto", TINY_VIT)))
 def test_backbones_of_all_kinds(name, weights, timm):
     stride, channels = BACKBONES[name]
     _, file = weights(name)
@@ -213,7 +217,7 @@ def test_a_backbones_maps_are_timms(name, weights):
     with torch.no_grad():
         expected = theirs.forward_intermediates(image, intermediates_only=True)[-4:]
     for x, y in zip(run(ours.backbone, image), expected, strict=True):
-        assert torch.equal(x, y)
+        assert_same_outputs(x, y)
 
 
 def test_stride_rates_and_width(weights):
@@ -236,7 +240,7 @@ def test_a_whole_network_of_ours(tmp_path):
     assert again.info.options["num_classes"] == 6
     assert (again.info.weights.missing, again.info.weights.unexpected) == ((), ())
     image = torch.randn(1, 3, 65, 65)
-    assert torch.equal(run(again, image), run(network, image))
+    assert_same_outputs(run(again, image), run(network, image))
 
 
 def test_random_weights_follow_the_seed():
@@ -323,7 +327,7 @@ def test_a_folder_that_timm_saved(folder, monkeypatch):
     theirs, path = folder
     ours = erfscope.load_model(f"timm:{path}")
     image = torch.randn(1, 3, 64, 64)
-    assert torch.equal(run(ours, image), run(theirs, image))
+    assert_same_outputs(run(ours, image), run(theirs, image))
     assert ours.info.detected_by == "the prefix timm:"
     assert ours.info.weights.source == str(path / "model.safetensors")
     assert ours.info.training.mean == (0.1, 0.2, 0.3)
@@ -343,7 +347,7 @@ def test_a_folder_of_another_size(timm, tmp_path):
     timm.models.save_for_hf(theirs, tmp_path, safe_serialization=True)
     ours = erfscope.load_model(f"timm:{tmp_path}")
     image = torch.randn(1, 3, 80, 80)
-    assert torch.equal(run(ours, image), run(theirs, image))
+    assert_same_outputs(run(ours, image), run(theirs, image))
     assert ours.info.training.crop_size == (80, 80)
 
 

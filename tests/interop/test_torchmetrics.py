@@ -8,7 +8,7 @@ from golden.score_inputs import IGNORE, SCORED, label_pairs
 from erfscope.records.scores import Scores
 from erfscope.scores.confusion import confusion_matrix
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the library itself
+pytestmark = [pytest.mark.representative, pytest.mark.filterwarnings("ignore")]  # of the library itself
 
 FLOAT32 = 1e-6  # it divides in single precision
 SEVERAL = [name for name, (classes, _, _) in SCORED.items() if classes > 1]

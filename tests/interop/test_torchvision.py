@@ -1,18 +1,22 @@
 """torchvision's own networks: their state dicts load strictly and give the same logits and maps."""
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from same_outputs import assert_same_outputs
 from small_networks import noise_images
+from tiers import representatives
 
 import erfscope
 
 PAIRS = {"torchvision-deeplabv3": "deeplabv3", "torchvision-fcn": "fcn"}
+NETWORKS = [f"{name} {backbone}" for name in PAIRS for backbone in ("resnet50", "resnet101")]
 
 
-@pytest.fixture(scope="module", params=[(n, b) for n in PAIRS for b in ("resnet50", "resnet101")], ids=str)
+@pytest.fixture(scope="module", params=representatives(NETWORKS, NETWORKS[:1]))
 def pair(request, torchvision):
-    name, backbone = request.param
+    name, backbone = request.param.split()
     torch.manual_seed(0)
     build = getattr(torchvision.models.segmentation, f"{PAIRS[name]}_{backbone}")
     theirs = build(weights=None, weights_backbone=None, aux_loss=True, num_classes=7).eval()
@@ -25,8 +29,7 @@ def pair(request, torchvision):
     return name, backbone, theirs
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("suffix", representatives([".pth", ".safetensors"], [".safetensors"]))
 def test_state_dict_loads_and_logits_agree(pair, suffix, tmp_path):
     name, backbone, theirs = pair
     path = tmp_path / f"weights{suffix}"
@@ -40,14 +43,15 @@ def test_state_dict_loads_and_logits_agree(pair, suffix, tmp_path):
     assert len(weights.sha256) == 64
     image = torch.randn(1, 3, 65, 97)
     with torch.no_grad():
-        torch.testing.assert_close(ours(image), theirs(image)["out"], rtol=0, atol=0)
+        assert_same_outputs(ours(image), theirs(image)["out"])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("pair", [(name, "resnet50") for name in PAIRS], ids=str, indirect=True)
+@pytest.mark.parametrize("pair", representatives(NETWORKS[::2], NETWORKS[:1]), indirect=True)
 def test_maps_agree(pair, tmp_path):
     name, backbone, theirs = pair
     torch.save({"model": theirs.state_dict()}, tmp_path / "nested.pth")
     ours = erfscope.load_model(name, backbone=backbone, checkpoint=tmp_path / "nested.pth")
     images = noise_images(2, (49, 65))
-    assert (erfscope.compute_erf(ours, images).erf == erfscope.compute_erf(theirs, images).erf).all()
+    found, expected = (erfscope.compute_erf(each, images, precision="float64").erf for each in (ours, theirs))
+    # The same operations in float64; in float32, rounding decides some ReLUs.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * expected.max())

@@ -5,10 +5,14 @@ import sys
 import pytest
 import torch
 from safetensors.torch import save_file
+from same_outputs import assert_same_outputs
+from tiers import representatives
 
 import erfscope
 from erfscope.checkpoints.formats.torchvision.torchvision_reader import NETWORKS
 from erfscope.errors import CheckpointError
+
+pytestmark = pytest.mark.representative
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -42,14 +46,13 @@ def logits(network, image):
     return output if isinstance(output, torch.Tensor) else output["out"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", representatives(NETWORKS, ("lraspp_mobilenet_v3_large",)))
 def test_weights_from_a_file(name, theirs, tmp_path):
     network = theirs(name)
     torch.save({"model": network.state_dict(), "epoch": 3}, tmp_path / "w.pth")
     ours = erfscope.load_model(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")
     image = torch.randn(1, 3, 65, 97)
-    torch.testing.assert_close(logits(ours, image), logits(network, image), rtol=0, atol=0)
+    assert_same_outputs(logits(ours, image), logits(network, image))
     info = ours.info
     kind, _, backbone = name.partition("_")
     assert (info.name, info.format) == (f"torchvision-{kind}", "torchvision")
@@ -109,7 +112,7 @@ def test_torchvisions_own_weights(theirs, tmp_path, monkeypatch, capsys):
     weights = get_model_weights(name).DEFAULT
     assert asked == [(weights.url, "d234d4ea")]
     image = torch.randn(1, 3, 65, 97)
-    torch.testing.assert_close(logits(ours, image), logits(network, image), rtol=0, atol=0)
+    assert_same_outputs(logits(ours, image), logits(network, image))
     info = ours.info
     assert info.training.classes == tuple(weights.meta["categories"])
     assert info.weights.source == str(tmp_path / "checkpoints" / weights.url.rsplit("/", 1)[-1])
@@ -141,9 +144,11 @@ def test_a_download_that_would_run_code(torchvision, tmp_path, monkeypatch):
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["deeplabv3_resnet50", "deeplabv3_resnet101", "fcn_resnet50", "fcn_resnet101"]
+    "name",
+    representatives(
+        ["deeplabv3_resnet50", "deeplabv3_resnet101", "fcn_resnet50", "fcn_resnet101"], ["fcn_resnet50"]
+    ),
 )
 def test_a_bare_state_dict_is_recognized(name, theirs, tmp_path):
     network = theirs(name)
@@ -156,7 +161,7 @@ def test_a_bare_state_dict_is_recognized(name, theirs, tmp_path):
     assert (info.options["backbone"], info.options["num_classes"]) == (backbone, 5)
     assert (info.weights.missing, info.weights.unexpected) == ((), ())
     image = torch.randn(1, 3, 65, 97)
-    torch.testing.assert_close(logits(ours, image), logits(network, image), rtol=0, atol=0)
+    assert_same_outputs(logits(ours, image), logits(network, image))
 
 
 def test_without_torchvision(monkeypatch):

@@ -48,6 +48,7 @@ def test_one_line_and_nothing_runs(name, folder):
     assert not (folder.parent / "ran").exists()
 
 
+@pytest.mark.representative
 @pytest.mark.parametrize("name", ["code of its own", "os.system", "a header of 100 GB", "a wide network"])
 def test_on_the_command_line(name, folder, capfd):
     FOLDERS[name][0](folder)

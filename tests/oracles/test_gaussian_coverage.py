@@ -27,7 +27,6 @@ def simulate(rng, sizes):
     return replicates
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("equal", [True, False], ids=["equal groups", "unequal groups"])
 def test_intervals_cover_the_truth(equal):
     rng = np.random.default_rng(5)

@@ -8,6 +8,8 @@ from torch.autograd.functional import jacobian
 
 import erfscope
 
+pytestmark = pytest.mark.representative
+
 SIZE = (19, 23)
 # Strong enough that the images differ in their highest class.
 IMAGES = [5 * image for image in noise_images(5, SIZE)]

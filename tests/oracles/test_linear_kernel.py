@@ -8,6 +8,8 @@ from torch import nn
 
 import erfscope
 
+pytestmark = pytest.mark.representative
+
 
 def dilated(kernel: np.ndarray, rate: int) -> np.ndarray:
     spread = np.zeros([(size - 1) * rate + 1 for size in kernel.shape])

@@ -5,7 +5,6 @@ import pytest
 from scipy import ndimage
 
 
-@pytest.mark.slow
 def test_outermost_blobs_lie_576_px_apart(real_star):
     smooth = ndimage.gaussian_filter(real_star.erf, 12)
 

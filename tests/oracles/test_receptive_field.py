@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from small_networks import network
+from tiers import NETWORKS, representatives
 from torch import nn
 
 import erfscope
@@ -60,6 +61,23 @@ PLAIN = [name for name in CATALOG if name not in MIXING]
 CORE = ["fcn", "fcn-d6", "deeplabv3", "deeplabv3plus", "pspnet", "torchvision-deeplabv3"]
 
 
+#: The networks that `make test` compares.
+REPRESENTATIVES = (
+    "fcn",
+    "deeplabv3",
+    "deeplabv3plus",
+    "pspnet",
+    "upernet",
+    "unet-aspp",
+    "nonlocal",
+    "setr-aspp",
+)
+
+
+def chosen(names):
+    return representatives(names, [name for name in names if name in NETWORKS])
+
+
 def check_support(name, size, unit, options):
     model = positive(network(name, **options))
     predicted = erfscope.predict_fov(model, size, unit=unit)
@@ -72,18 +90,18 @@ def check_support(name, size, unit, options):
     np.testing.assert_array_equal(predicted.receptive_field_without_global, local)
 
 
-@pytest.mark.parametrize("name", CORE)
-@pytest.mark.parametrize(("size", "unit", "options"), CASES)
+@pytest.mark.parametrize("name", chosen(CORE))
+@pytest.mark.parametrize(("size", "unit", "options"), representatives(CASES, CASES[2:]))
 def test_it_is_the_support_of_the_gradient(name, size, unit, options):
     check_support(name, size, unit, options)
 
 
-@pytest.mark.parametrize("name", [name for name in PLAIN if name not in CORE])
+@pytest.mark.parametrize("name", chosen([name for name in PLAIN if name not in CORE]))
 def test_it_is_that_for_every_plain_network(name):
     check_support(name, (65, 98), (60, 7), {})
 
 
-@pytest.mark.parametrize("name", MIXING)
+@pytest.mark.parametrize("name", chosen(MIXING))
 def test_it_is_that_for_every_network_that_mixes(name):
     model = positive(network(name))
     predicted = erfscope.predict_fov(model, (65, 98), unit=(60, 7))
@@ -93,9 +111,12 @@ def test_it_is_that_for_every_network_that_mixes(name):
 @pytest.mark.parametrize("align_corners", [True, False])
 @pytest.mark.parametrize("size", [(385, 385), (384, 512), (65, 97)])
 @pytest.mark.parametrize(
-    ("stride", "rates"), [(8, (12, 24, 36)), (16, (6, 12, 18)), (16, (1, 2, 3)), (8, (5, 7))]
+    ("stride", "rates"),
+    representatives(
+        [(8, (12, 24, 36)), (16, (6, 12, 18)), (16, (1, 2, 3)), (8, (5, 7))], [(16, (6, 12, 18))]
+    ),
 )
-@pytest.mark.parametrize("name", ["deeplabv3", "deeplabv3plus"])
+@pytest.mark.parametrize("name", representatives(["deeplabv3", "deeplabv3plus"], ["deeplabv3plus"]))
 def test_stars_follow_the_closed_form(name, stride, rates, size, align_corners):
     model = network(name, output_stride=stride, rates=rates, align_corners=align_corners)
     predicted = erfscope.predict_fov(model, size)
@@ -120,6 +141,7 @@ def test_stars_follow_the_closed_form(name, stride, rates, size, align_corners):
     assert len(predicted.lattice) == len(expected)
 
 
+@pytest.mark.representative
 def test_a_grid_is_the_sum_of_its_rates():
     for size, rates in ((769, (6, 6)), (257, (2, 2))):
         model = network("fcn-d6", rates=rates) if rates != (6, 6) else network("fcn-d6")
@@ -129,7 +151,7 @@ def test_a_grid_is_the_sum_of_its_rates():
         assert predicted.recommended_rate == pytest.approx((size - 32) / (4 * 16))
 
 
-@pytest.mark.parametrize("name", ["fcn", "pspnet", "torchvision-fcn"])
+@pytest.mark.parametrize("name", representatives(["fcn", "pspnet", "torchvision-fcn"], ["pspnet"]))
 def test_a_dilated_backbone_alone_makes_neither(name):
     options = {} if name.startswith("torchvision") else {"multi_grid": (1, 2)}
     predicted = erfscope.predict_fov(network(name, output_stride=8, **options), 129)

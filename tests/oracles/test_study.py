@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from tiers import representatives
 
 import erfscope
 
@@ -42,11 +43,13 @@ STARS = [
     ("unet-aspp", {"rates": (80, 160)}),
     ("unet-aspp", {"rates": (5, 10), "reads": "deepest"}),
 ]
+REPRESENTATIVES = [STARS[2], STARS[6], STARS[8]]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "options"), STARS, ids=lambda value: value if isinstance(value, str) else ""
+    ("name", "options"),
+    representatives(STARS, REPRESENTATIVES),
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_aspp_leaves_a_star(name, options):
     erf = compute(name, **options)
@@ -57,7 +60,6 @@ def test_aspp_leaves_a_star(name, options):
     assert on > 1.15 * off
 
 
-@pytest.mark.slow
 def test_fcn_d6_leaves_a_grid_of_five_by_five():
     erf = compute("fcn-d6", size=513, backbone="resnet18", output_stride=16, rates=(7, 7))
     assert erf.provenance["prediction"]["center_to_center_px"] == 448
@@ -68,8 +70,7 @@ def test_fcn_d6_leaves_a_grid_of_five_by_five():
             assert level(erf, [line(t) for t in on], 8) > 1.1 * level(erf, [line(t) for t in between], 8)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["segmenter-linear", "setr-aspp"])
+@pytest.mark.parametrize("name", representatives(["segmenter-linear", "setr-aspp"], ["setr-aspp"]))
 def test_a_plain_vit_leaves_patches(name):
     """The two halves of a patch of 16 px get alike, neighboring halves of two patches don't."""
     erf = compute(name, size=256, backbone="vit-t16").erf
@@ -79,6 +80,7 @@ def test_a_plain_vit_leaves_patches(name):
     assert across.mean() > 2 * within.mean()
 
 
+@pytest.mark.representative
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_the_same_star_at_both_strides(align_corners):
     """Eq. 2 of the study: r = 12 at stride 8, 6 at 16."""
@@ -96,6 +98,7 @@ def test_the_same_star_at_both_strides(align_corners):
     assert len(eight.lattice) == 25
 
 
+@pytest.mark.representative
 @pytest.mark.parametrize(("name", "pattern"), [("aspp", "star"), ("psp", "none"), ("enc", "none")])
 def test_joint_upsampling_is_no_head(name, pattern):
     """Its atrous convolutions are the neck's; deeper maps are resized to the cells of its finest."""
@@ -103,6 +106,7 @@ def test_joint_upsampling_is_no_head(name, pattern):
     assert (predicted.pattern, predicted.read_stride) == (pattern, 8 if pattern == "star" else None)
 
 
+@pytest.mark.representative
 def test_the_same_star_at_every_size():
     """In pixels: a small input crops it and doesn't shrink it."""
     model = erfscope.load_model("deeplabv3", backbone="resnet18", output_stride=16)

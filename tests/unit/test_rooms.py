@@ -25,7 +25,7 @@ ALLOWED = {
     "graph": {"records", "theory"},
     "engine": {"datasets", "errors", "graph", "model", "records", "system"},
     "store": {"errors", "records", "system"},
-    # The engine's for `limited_threads`, the zoo's for its resizing.
+    # The zoo's for its resizing.
     "scores": {"datasets", "engine", "errors", "model", "records", "system", "zoo"},
     "train": {"checkpoints", "datasets", "engine", "errors", "records", "scores", "system", "zoo"},
     "measure": {"errors", "records", "theory"},

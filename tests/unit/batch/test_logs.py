@@ -61,6 +61,7 @@ OOM = "Detected 1 oom_kill event in StepId=12.batch. Some of the step tasks have
         (BEGUN + step(f"{CANCELLED} DUE TO PREEMPTION ***"), None, "PREEMPTED", True),
         (BEGUN + step("*** STEP 12.0 ON node7 is odd ***") + end_line(0), 0, "", False),
     ],
+    ids=lambda value: "" if "\n" in str(value) else str(value),  # the logs tell the time
 )
 def test_the_last_run_is_judged(tmp_path, text, code, reason, interrupted):
     log = tmp_path / "compute.log"

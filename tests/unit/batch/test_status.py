@@ -101,6 +101,7 @@ def test_shards_add_up(tmp_path):
             "OUT_OF_MEMORY",
         ),
     ],
+    ids=["its message", "interrupted", "killed", "out of memory"],  # the logs tell the time
 )
 def test_logs_tell_what_failed(tmp_path, log, state, reason):
     made = plan(tmp_path)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from small_layouts import noise
 
-from erfscope.datasets.fit_to_size import FITS, fit_pair, source_box
+from erfscope.datasets.fit_to_size import fit_pair, source_box
+from erfscope.records.choices import FITS
 
 KEY = (0, 0)
 

@@ -138,7 +138,8 @@ def test_eval_mode_is_used_whatever_the_caller_left(small_net):
     trained, evaluated = (
         erfscope.compute_erf(net, images).erf for net in (small_net, seeded(SmallNet()).eval())
     )
-    np.testing.assert_array_equal(trained, evaluated)
+    # Two networks of the same weights, in float32: 1e-7 a step.
+    np.testing.assert_allclose(trained, evaluated, rtol=0, atol=1e-6 * evaluated.max())
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

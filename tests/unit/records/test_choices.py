@@ -5,11 +5,9 @@ import sys
 
 import pytest
 
-from erfscope.datasets import fit_to_size
-from erfscope.engine import engines, formulas
+from erfscope.engine import formulas
 from erfscope.records import choices
 from erfscope.report import map_figure
-from erfscope.scores import inference
 from erfscope.system import precision
 
 
@@ -18,9 +16,6 @@ from erfscope.system import precision
     [
         (choices.FORMULAS, formulas.FORMULAS),
         (choices.PRECISIONS, precision.PRECISIONS),
-        (choices.ENGINES, engines.ENGINES),
-        (choices.FITS, fit_to_size.FITS),
-        (choices.MODES, inference.MODES),
         (choices.SCALES, map_figure.SCALES),
     ],
 )

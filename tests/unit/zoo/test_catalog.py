@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from tiers import representatives
 from torch import nn
 
 import erfscope
@@ -25,7 +26,13 @@ def test_building_leaves_the_callers_random_numbers_alone():
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+#: The backbones that `make test` builds: one of each family.
+REPRESENTATIVES = (
+    "resnet18-v1c", "mobilenet-v2", "densenet121", "xception65", "mit-b0", "vit-t16", "swin-t", "convnext-t",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("backbone", representatives(BACKBONES, REPRESENTATIVES))
 def test_every_backbone_tells_its_maps(backbone):
     part = BACKBONES[backbone]
     assert name_backbone(part).replace("deit", "vit") == backbone.replace("deit", "vit")
@@ -43,7 +50,7 @@ STRIDED = [
 ]
 
 
-@pytest.mark.parametrize("backbone", STRIDED)
+@pytest.mark.parametrize("backbone", representatives(STRIDED, REPRESENTATIVES[:4]))
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_output_stride(backbone, stride):
     network = build_skeleton(describe_network("deeplabv3", backbone=backbone, output_stride=stride))
@@ -208,7 +215,9 @@ PUBLISHED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "backbone", "millions"), PUBLISHED)
+@pytest.mark.parametrize(
+    ("name", "backbone", "millions"), representatives(PUBLISHED, [PUBLISHED[0], PUBLISHED[2]])
+)
 def test_published_parameters(name, backbone, millions):
     """Within 3 %, which covers rounding, and auxiliary heads that some tables count."""
     network = build_skeleton(describe_network(name, backbone=backbone))
