@@ -25,7 +25,7 @@ def merge_command(output: Output, /, files: tuple[Path, ...], **options: Any) ->
     erfscope compute --model deeplabv3 --data cityscapes --shard 1/2 --out b.h5
     erfscope merge a.h5 b.h5 --out erf.h5
     """
-    from erfscope.workflows.merge import merge_to_file
+    from erfscope.workflows.maps import merge_to_file
 
     erf = merge_to_file(files, note=output.note, **options)
     for flag in erf.flags:

