@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
     ],
 )
 def test_processes_share_the_cores(cores, processes, asked, expected, monkeypatch):
-    monkeypatch.setattr("erfscope.system.devices.available_cores", lambda: cores)
+    monkeypatch.setattr("erfscope.system.threads.available_cores", lambda: cores)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert ProcessGroup(CPU, size=processes, local_size=processes).share_cores(asked) == expected
 

@@ -185,7 +185,7 @@ def test_fits_that_must_not_be_trusted_say_why(words, data):
 
 def test_a_good_fit_is_only_told_off_for_its_errors():
     (flag,) = fit_gaussian(image(), (110, 115), "rotated").flags
-    assert "replicate errors not available" in flag
+    assert "replicate errors not available" in flag.message
 
 
 DEGENERATE = {
