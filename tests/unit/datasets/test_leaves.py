@@ -1,11 +1,10 @@
 """Dead leaves: their statistics, their labels, and that one image doesn't depend on another."""
 
-import time
-
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from relative_cost import cost_in_noise
 
 from erfscope.datasets import open_dataset
 from erfscope.datasets.synthetic.leaves import (
@@ -122,10 +121,6 @@ def test_small_frames(size: tuple[int, int]) -> None:
     assert label.max() < 5
 
 
-def test_drawing_takes_less_than_half_a_second() -> None:
-    seconds = []
-    for index in range(3):
-        start = time.process_time()  # of this process's cores, so that busy neighbors don't count
-        draw(0, index, (769, 769))
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.5
+def test_drawing_is_fast() -> None:
+    # 10 times as long on the machine of the first measurement: half a second.
+    assert cost_in_noise(lambda index: draw(0, index, (769, 769)), (769, 769), 3) < 30
