@@ -21,7 +21,7 @@ mpl.use("agg")
 TESTS = Path(__file__).parent
 #: `make test` runs these folders but for tests marked `slow`; of the others only those marked
 #: `representative`. `make test-rest` runs what it leaves, `make test-all` everything.
-FAST_FOLDERS = ("unit", "integration")
+FAST_FOLDERS = ("unit",)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

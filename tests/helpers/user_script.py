@@ -6,10 +6,10 @@ import erfscope
 
 
 def main() -> None:
-    options = erfscope.ComputeOptions(images=1, size=65, replicates=0)
+    options = erfscope.ComputeOptions(precision="float64", replicates=0)
     model = erfscope.load_model("fcn", backbone="resnet18", output_stride=8)
-    images = erfscope.open_dataset("synthetic-leaves", images=options.images, size=65, labels=False)
-    erf = erfscope.compute_erf(model, images, precision="float32")
+    images = erfscope.open_dataset("synthetic-leaves", images=1, size=65, labels=False)
+    erf = erfscope.compute_erf(model, images, precision=options.precision, replicates=options.replicates)
     erf.save(Path("erf.h5"))
     erf.plot(path="erf.png")
     star = erfscope.measure_star(erf)

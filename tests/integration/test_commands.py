@@ -13,6 +13,8 @@ import erfscope
 from erfscope import __version__
 from erfscope.cli.main import COMMANDS
 
+pytestmark = pytest.mark.representative
+
 
 @pytest.fixture
 def map_file(here, small_map):
@@ -141,6 +143,7 @@ def test_import_measure_export(run, here):
     assert run("import", "nothing.npy", "c.h5").code == 2
 
 
+@pytest.mark.slow
 def test_models_and_datasets(run):
     models = run("models", "--json").json
     assert {"deeplabv3", "fcn-d6"} <= {model["name"] for model in models["models"]}

@@ -19,6 +19,7 @@ def compute(run, *args, model="deeplabv3", data="synthetic-leaves"):
     return run("compute", "--model", model, "--data", data, *SMALL, *args)
 
 
+@pytest.mark.representative
 def test_json_has_the_keys_that_scripts_rely_on(run, here):
     result = compute(run, "--images", 3, "--json")
     assert result.code == 0
@@ -150,6 +151,7 @@ BAD = {
 }
 
 
+@pytest.mark.representative
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_and_exit_2(run, here, case):
     args, message = BAD[case]

@@ -23,6 +23,7 @@ README = (TOP / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
 
 
+@pytest.mark.representative
 def test_every_command_is_documented():
     for command in COMMANDS:
         assert re.search(rf"\berfscope {command}\b|`{command}`", README), command
@@ -34,6 +35,7 @@ def command_lines():
     return [shlex.split(line) for line in lines if line.startswith("erfscope ")]
 
 
+@pytest.mark.representative
 @pytest.mark.parametrize("words", command_lines(), ids=" ".join)
 def test_every_command_line_is_understood(words):
     """Commands, options and choices exist; nothing is carried out."""
@@ -45,6 +47,7 @@ def test_every_command_line_is_understood(words):
     command.make_context(words[0], words[1:], parent=context)
 
 
+@pytest.mark.representative
 def test_there_are_command_lines():
     assert len(command_lines()) > 30
 

@@ -327,6 +327,7 @@ def test_kill_9_at_any_moment(kills):
     assert outcome["within"] > 0
 
 
+@pytest.mark.representative
 def test_torchrun_shares_the_images_and_merges(run):
     # In float64, for one thread a process sums in another order than two.
     command = [*COMMAND[1:], "--precision", "float64", "--seed", 3]

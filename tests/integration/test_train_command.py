@@ -93,6 +93,7 @@ def test_the_table_and_quiet(run, here):
     assert all(line.startswith("warning:") for line in quiet.err.splitlines())
 
 
+@pytest.mark.representative
 def test_flags_reach_the_recipe(run, here):
     file = recipe_file(here / "mine.toml", **SMALL)
     result = run(

@@ -104,6 +104,7 @@ def test_a_saved_folder_gives_the_same_logits(name, prefix, saved):
     assert ("activation" in info.options) == (name == "Unet")
 
 
+@pytest.mark.slow
 def test_its_map_is_the_librarys(saved):
     theirs, folder = saved("DeepLabV3")
     images = [torch.randn(3, 64, 64)]

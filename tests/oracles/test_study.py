@@ -106,7 +106,6 @@ def test_joint_upsampling_is_no_head(name, pattern):
     assert (predicted.pattern, predicted.read_stride) == (pattern, 8 if pattern == "star" else None)
 
 
-@pytest.mark.representative
 def test_the_same_star_at_every_size():
     """In pixels: a small input crops it and doesn't shrink it."""
     model = erfscope.load_model("deeplabv3", backbone="resnet18", output_stride=16)

@@ -99,6 +99,7 @@ def test_scale_and_empty_maps():
         json.dumps(star.summary(), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_the_sampling_error_is_the_scatter_of_other_images():
     measured, stated = [], []
     for seed in range(24):

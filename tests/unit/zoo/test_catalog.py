@@ -186,6 +186,7 @@ def test_what_cannot_be_built(name, options, message):
         erfscope.load_model(name, **options)
 
 
+@pytest.mark.slow
 def test_the_list_of_networks_is_json_able_and_counts_parameters():
     networks = {row["name"]: row for row in list_networks()}
     assert set(networks) == set(CATALOG)
