@@ -38,7 +38,7 @@ class ReplicateGroups:
 def filled_groups(
     replicates: NDArray[np.floating] | None, images_per_group: Sequence[int] | None
 ) -> ReplicateGroups:
-    """Return the groups whose sums aren't zero everywhere.
+    """Return the groups that hold images: those counted in them, or a sum that isn't zero everywhere.
 
     Parameters
     ----------
@@ -49,9 +49,10 @@ def filled_groups(
     """
     if replicates is None:
         return ReplicateGroups((), np.empty(0))
-    filled = [index for index, group in enumerate(replicates) if group.any()]
-    sizes = np.array([1 if images_per_group is None else images_per_group[index] for index in filled], float)
-    sizes = np.maximum(sizes, 1.0)  # a group that isn't zero holds an image, whatever was counted
+    counts = [0] * len(replicates) if images_per_group is None else images_per_group
+    filled = [index for index, group in enumerate(replicates) if counts[index] or group.any()]
+    # A sum that isn't zero holds an image, whatever was counted.
+    sizes = np.maximum([counts[index] for index in filled], 1.0)
     return ReplicateGroups(tuple(replicates[index] for index in filled), sizes / sizes.sum())
 
 
