@@ -121,8 +121,8 @@ def evaluate(
     ((5, 5), 2178)
     >>> 0 <= evaluation.scores.miou < 0.5
     True
-    >>> evaluation.flags[0]  # doctest: +ELLIPSIS
-    'random weights (seed 0): these are the scores of an untrained network; ...'
+    >>> evaluation.flags[0].code
+    'random_weights'
     """
     require_classes(dataset)
     if not all(width > 0 for width in trimap_widths):

@@ -106,6 +106,7 @@ def test_inspect_tells_what_is_inside(run, map_file):
     assert "engine.mode" in run("inspect", "-v").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["log", "linear", "power"])
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
 def test_plot(run, map_file, scale, suffix):
@@ -178,6 +179,7 @@ def test_bench(run):
     assert "share of the peak" in run(*args).out
 
 
+@pytest.mark.slow
 def test_demo(run, here):
     answer = run("demo", "--images", "1", "--size", "97", "--out", "d", "--json").json
     assert set(answer) >= {"map", "figures", "star", "gaussian", "images", "seconds"}
@@ -186,6 +188,7 @@ def test_demo(run, here):
     assert run("demo", "--images", "1", "--size", "97", "--out", "d").code == 2
 
 
+@pytest.mark.slow
 def test_quiet_and_progress(run):
     args = (
         "compute",
@@ -224,6 +227,7 @@ def test_interruption_leaves_nothing(run, here, monkeypatch):
     assert "interrupted; nothing was written" in result.err
 
 
+@pytest.mark.slow
 def test_passive_waiting_is_set_before_torch_comes(monkeypatch):
     script = (
         "import os, sys; from erfscope.cli.main import main\n"

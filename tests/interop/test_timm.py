@@ -133,6 +133,7 @@ def test_a_classifier_needs_a_layer():
         erfscope.compute_erf(erfscope.load_model("timm:resnet18"), noise_images(1, (64, 64)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     representatives(TOKENS, TOKENS[:1]),

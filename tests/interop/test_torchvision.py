@@ -46,6 +46,7 @@ def test_state_dict_loads_and_logits_agree(pair, suffix, tmp_path):
         assert_same_outputs(ours(image), theirs(image)["out"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", representatives(NETWORKS[::2], NETWORKS[:1]), indirect=True)
 def test_maps_agree(pair, tmp_path):
     name, backbone, theirs = pair

@@ -94,6 +94,7 @@ def test_images_of_a_batch_do_not_mix(name, folder_of):
         torch.testing.assert_close(ours(images)[1:], ours(images[1:]), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the library, and of torch while it captures
 @pytest.mark.parametrize("name", representatives(CONFIGS, REPRESENTATIVES[:1]))
 def test_one_unit(name, folder_of, captured_once):

@@ -63,6 +63,7 @@ def test_every_network(name, backbone, size, unit, align_corners):
     check(model, size, unit, ATTENTION_TOLERANCE if name == "nonlocal" else TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "backbone"), representatives(BACKBONES, [("upernet", "swin-t")]))
 def test_every_backbone(name, backbone):
     check(network(name, backbone=backbone), (61, 98), (60, 3))
@@ -98,7 +99,6 @@ def test_local_networks_read_a_crop():
     assert plan["flops_needed"] < plan["flops_dense"] / 3
 
 
-@pytest.mark.representative
 def test_float32_is_as_exact_as_plain_autograd():
     """Against float64: any two float32 orders of operations differ by as much from each other."""
     errors = {}

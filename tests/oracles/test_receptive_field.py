@@ -96,6 +96,7 @@ def test_it_is_the_support_of_the_gradient(name, size, unit, options):
     check_support(name, size, unit, options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", chosen([name for name in PLAIN if name not in CORE]))
 def test_it_is_that_for_every_plain_network(name):
     check_support(name, (65, 98), (60, 7), {})
@@ -141,6 +142,7 @@ def test_stars_follow_the_closed_form(name, stride, rates, size, align_corners):
     assert len(predicted.lattice) == len(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.representative
 def test_a_grid_is_the_sum_of_its_rates():
     for size, rates in ((769, (6, 6)), (257, (2, 2))):

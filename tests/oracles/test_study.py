@@ -80,7 +80,6 @@ def test_a_plain_vit_leaves_patches(name):
     assert across.mean() > 2 * within.mean()
 
 
-@pytest.mark.representative
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_the_same_star_at_both_strides(align_corners):
     """Eq. 2 of the study: r = 12 at stride 8, 6 at 16."""
@@ -98,7 +97,6 @@ def test_the_same_star_at_both_strides(align_corners):
     assert len(eight.lattice) == 25
 
 
-@pytest.mark.representative
 @pytest.mark.parametrize(("name", "pattern"), [("aspp", "star"), ("psp", "none"), ("enc", "none")])
 def test_joint_upsampling_is_no_head(name, pattern):
     """Its atrous convolutions are the neck's; deeper maps are resized to the cells of its finest."""

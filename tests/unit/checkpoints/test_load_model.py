@@ -65,6 +65,7 @@ def test_a_network_that_is_there_twice(state, tmp_path):
         load(tmp_path / "w.pth")
 
 
+@pytest.mark.slow
 def test_packed_integers_are_no_weights(state, tmp_path):
     name = "decode_head.bottleneck.conv.weight"
     torch.save({**state, name: state[name].to(torch.int8)}, tmp_path / "w.pth")

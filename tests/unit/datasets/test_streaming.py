@@ -140,6 +140,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "forkserver"])
 @pytest.mark.parametrize(("end", "code"), [("return", 0), ("kill", -signal.SIGKILL)])
 def test_workers_end_with_the_main_process(method: str, end: str, code: int) -> None:

@@ -35,6 +35,7 @@ class LiveBytes(TorchDispatchMode):
         self.now -= self.sizes.pop(key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deeplabv3", "fcn", "deeplabv3plus", "pspnet"])
 def test_half_of_plain_autograd(name, monkeypatch):
     monkeypatch.setattr(relu, "MANY", 2**16)  # this map as a large one

@@ -120,6 +120,7 @@ NEGATIVES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", [1, 20])
 @pytest.mark.parametrize("kind", NEGATIVES)
 def test_no_patches_in_what_has_none(kind, images):
@@ -130,6 +131,7 @@ def test_no_patches_in_what_has_none(kind, images):
         assert found.score < THRESHOLD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", [False, True])
 @pytest.mark.parametrize("distance", [16, 24, 32, 40])
 @pytest.mark.parametrize("width", [0.15, 0.4])

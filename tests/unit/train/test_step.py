@@ -47,6 +47,7 @@ def assert_close(one, other, tolerance):
         assert (tensor - other[name]).abs().max() <= tolerance, name
 
 
+@pytest.mark.slow
 def test_passes_add_up_to_a_batch():
     """Two passes of two images are one of four, to the rounding of float64 after five steps."""
     sections = {"network": {**ADDITIVE, "auxiliary_weight": 0.4, "auxiliary_map": 1}, "loss": {"dice": 1.0}}

@@ -189,6 +189,7 @@ def test_a_finished_run_is_not_trained_again(done):
     assert_same(weights_and_optimizer(out), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 3, 4, 6])
 def test_a_run_that_is_resumed_ends_with_the_same_bits(at, done, tmp_path, monkeypatch):
     """Stopped by an error before any step: what was last saved decides."""

@@ -38,6 +38,7 @@ def test_spread_is_that_of_the_draws(tmp_path):
     assert found["stderr_px"] == pytest.approx(found["spread_px"] / 3**0.5)
 
 
+@pytest.mark.slow
 def test_draws_have_other_weights_and_the_same_images(tmp_path):
     model = erfscope.load_model("fcn", backbone="resnet18", num_classes=3, seed=5)
     images = erfscope.open_dataset("synthetic-leaves", images=2, size=(65, 73), seed=9)

@@ -32,6 +32,7 @@ REPRESENTATIVES = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", representatives(BACKBONES, REPRESENTATIVES))
 def test_every_backbone_tells_its_maps(backbone):
     part = BACKBONES[backbone]
@@ -126,6 +127,7 @@ def test_the_cascade_doubles_its_rates():
     assert sorted(set(rates)) == [4, 8, 16]
 
 
+@pytest.mark.slow
 def test_a_unet_reads_the_decoders_last_map_or_the_deepest():
     for reads, stride in (("decoder", 1), ("deepest", 16)):
         network = erfscope.load_model("unet-aspp", reads=reads, rates=(2, 4, 6))

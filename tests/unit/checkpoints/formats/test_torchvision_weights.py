@@ -49,6 +49,7 @@ def test_within_a_training_module(network, tmp_path):
     assert (info.name, info.options["num_classes"], info.weights.missing) == (name, 4, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["missing", "extra", "reshaped"])
 def test_all_but_one_tensor_are_not_enough(change, network, tmp_path):
     name, theirs = network

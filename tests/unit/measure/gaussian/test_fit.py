@@ -208,6 +208,7 @@ def test_maps_without_a_gaussian_are_flagged(name):
     assert any(word in flags for word in ("poor fit", "exceeds", "outside", "did not converge")), flags
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["auto", "symmetric", "rotated"])
 @pytest.mark.parametrize("name", DEGENERATE)
 def test_replicates_of_maps_without_a_gaussian(name, shape):

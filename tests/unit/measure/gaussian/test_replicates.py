@@ -129,6 +129,7 @@ def test_errors_need_eight_filled_groups(filled):
     assert json.dumps(fit.summary(), allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("truth", "shape"), [(ROUND, "symmetric"), (TRUTH, "axis-aligned"), (TILTED, "rotated")]
 )

@@ -184,6 +184,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_texts_that_ask_for_too_much(name):
     tracemalloc.start()
