@@ -71,7 +71,7 @@ def one_line(error: BaseException) -> str:
 def suggest(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return "did you mean A or B?" for known names like `name`; else `otherwise`, or all that are known."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, names)
     if near:
         return f"did you mean {' or '.join(near)}?"
     return otherwise or f"known: {', '.join(names)}"

@@ -88,7 +88,7 @@ def test_compare_draws(run, maps, suffix):
     content = (maps / f"figure{suffix}").read_bytes()
     assert content.startswith({".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}[suffix])
     if suffix == ".png":
-        assert len(np.unique(plt.imread(maps / "figure.png").reshape(-1, 4), axis=0)) > 100
+        assert len(np.unique(plt.imread(maps / "figure.png")[::4, ::4])) > 100
     if suffix == ".svg":
         text = content.decode()
         for piece in ("two against one", "as given", "not drawn: sizes differ", "log₂"):

@@ -63,7 +63,7 @@ def assert_same(got, expected):
     assert got.finished
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"])
+@pytest.mark.parametrize("name", representatives(["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"], ["SIGTERM"]))
 def test_a_signal_ends_after_the_batch_and_resume_goes_on_bit_for_bit(run, plain, before_batch, name):
     before_batch(3, lambda: os.kill(os.getpid(), getattr(signal, name)))
     stopped = run(*COMMAND, "--resume", "--json")
@@ -315,10 +315,9 @@ def test_a_signal_within_the_imports():
     assert ended.stdout == ""
 
 
-@pytest.mark.parametrize("kills", representatives([4, 12], [4]))
-def test_kill_9_at_any_moment(kills):
+def test_kill_9_at_any_moment():
     """More kills: `python benchmarks/kill_storm.py 100`."""
-    done = python(TOP / "benchmarks" / "kill_storm.py", kills)
+    done = python(TOP / "benchmarks" / "kill_storm.py", 6)
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert outcome["identical"]
@@ -327,7 +326,6 @@ def test_kill_9_at_any_moment(kills):
     assert outcome["within"] > 0
 
 
-@pytest.mark.representative
 def test_torchrun_shares_the_images_and_merges(run):
     # In float64, for one thread a process sums in another order than two.
     command = [*COMMAND[1:], "--precision", "float64", "--seed", 3]

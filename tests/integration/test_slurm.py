@@ -39,7 +39,6 @@ def has_begun(part):
     return found is not None and found.done > 0
 
 
-@pytest.mark.representative
 def test_a_study_survives_requeues_signals_and_cancelled_shards(here, run, slurm, monkeypatch):
     home = here / "it's 100% $HOME #1"  # nothing in a path may matter to SLURM or bash
     monkeypatch.syspath_prepend(str(home))

@@ -9,7 +9,7 @@ SWEEP = (
     "--output-stride", "8", "--size", "97", "--iterations", "2", "--batch-size", "2", "--images", "8",
     "--erf-images", "2", "--set", "data.scene_scale=1", "--workers", "0", "--out", "s",
 )  # fmt: skip
-MAPS = ("--untrained", "--erf-size", "129", "--json")
+MAPS = ("--untrained", "--erf-size", "105", "--json")
 KEYS = {
     "base_rate", "rates", "output_stride", "predicted_center_to_center_px", "measured_center_to_center_px",
     "measured_stderr_px", "relative_error", "miou", "miou_stderr", "checkpoint", "erf", "flags", "flag_codes",

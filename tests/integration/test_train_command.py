@@ -135,7 +135,7 @@ def test_the_list(run):
         (["mine.toml", "--rates", "6,12", "--base-rate", "6"], "say the same"),
         (["mine.toml", "--resume", "--overwrite"], "give one of them"),
         (["mine.toml", "--set", "lr=3"], "expected section.field=value"),
-        (["mine.toml", "--set", "optimizer.lr=-1"], "expected more than 0"),
+        (["mine.toml", "--set", "optimizer.lr=-1"], "lr = -1; expected a number > 0"),
         (["mine.toml", "--rates", "6,x"], "is no list of whole numbers"),
         (["mine.toml", "--iterations", "0"], "not in the range"),
         (["mine.toml", "--backbone", "resnet19"], "no backbone is called 'resnet19'"),
@@ -179,7 +179,7 @@ LONG = {
     **SMALL,
     "augment": AUGMENT,
     "network": {"dropout": 0.2},
-    "schedule": {"iterations": 60},
+    "schedule": {"iterations": 40},
     "run": {"ema": 0.9, "save_every": 3, "log_every": 5},
     "validation": {"every": 20},
 }
@@ -190,7 +190,7 @@ def test_kills_at_random_times_change_no_bit(run, here):
     file = recipe_file(here / "mine.toml", **LONG)
     assert run("train", file, "--out", here / "whole").code == 0
     chance, killed, last = random.Random(0), 0, here / "killed" / "last.pt"
-    while killed < 4:
+    while killed < 3:
         before = last.stat().st_mtime_ns if last.exists() else 0
         process = subprocess.Popen(
             [*ERFSCOPE, "train", str(file), "--out", str(here / "killed"), "--resume"],
@@ -217,11 +217,11 @@ def test_kills_at_random_times_change_no_bit(run, here):
         for name in ("whole", "killed")
     ]
     assert logs[1] == sorted(logs[1])
-    assert logs[1][-1] == logs[0][-1] == 60
+    assert logs[1][-1] == logs[0][-1] == 40
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_signals_end_with_75(here, name):
     file = recipe_file(here / "mine.toml", **{**LONG, "schedule": {"iterations": 10_000}})
     process = subprocess.Popen(
@@ -243,13 +243,13 @@ def test_signals_end_with_75(here, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("norms", ["trained", "frozen"])
 def test_two_processes_equal_one_with_the_double_batch(run, here, norms):
-    """20 iterations in float64 without augmentation; batch norm spans both, or is frozen."""
+    """Six iterations in float64 without augmentation; batch norm spans both, or is frozen."""
     plan = {
         "data": {"images": 10, "val_images": 3},
         "network": {"dropout": 0.0, "batch_norm": norms, "auxiliary_weight": 0.4, "auxiliary_map": 1},
-        "schedule": {"iterations": 20},
-        "run": {"precision": "float64", "save_every": 10},
-        "validation": {"every": 20},
+        "schedule": {"iterations": 6},
+        "run": {"precision": "float64", "save_every": 3},
+        "validation": {"every": 6},
     }
     file = recipe_file(here / "mine.toml", **plan)
     two = finish(file, "--out", here / "two", "--batch-size", 2, "--json", program=TORCHRUN)

@@ -29,13 +29,10 @@ def pair(request, torchvision):
     return name, backbone, theirs
 
 
-@pytest.mark.parametrize("suffix", representatives([".pth", ".safetensors"], [".safetensors"]))
-def test_state_dict_loads_and_logits_agree(pair, suffix, tmp_path):
+def test_state_dict_loads_and_logits_agree(pair, tmp_path):
     name, backbone, theirs = pair
-    path = tmp_path / f"weights{suffix}"
-    save_file(theirs.state_dict(), path) if suffix == ".safetensors" else torch.save(
-        theirs.state_dict(), path
-    )
+    path = tmp_path / "weights.safetensors"
+    save_file(theirs.state_dict(), path)
     ours = erfscope.load_model(name, backbone=backbone, checkpoint=path)
     weights = ours.info.weights
     assert (weights.missing, weights.unexpected) == ((), ())
@@ -47,7 +44,7 @@ def test_state_dict_loads_and_logits_agree(pair, suffix, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pair", representatives(NETWORKS[::2], NETWORKS[:1]), indirect=True)
+@pytest.mark.parametrize("pair", NETWORKS[:1], indirect=True)
 def test_maps_agree(pair, tmp_path):
     name, backbone, theirs = pair
     torch.save({"model": theirs.state_dict()}, tmp_path / "nested.pth")

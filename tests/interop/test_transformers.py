@@ -97,7 +97,7 @@ def test_images_of_a_batch_do_not_mix(name, folder_of):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the library, and of torch while it captures
 @pytest.mark.parametrize("name", representatives(CONFIGS, REPRESENTATIVES[:1]))
-def test_one_unit(name, folder_of, captured_once):
+def test_one_unit(name, folder_of, predicted_from_it):
     """The pruned graph gives what plain autograd gives; the field of view is told, or why it isn't."""
     ours = erfscope.load_model(str(folder_of(name)[0])).double()
     (image,) = noise_images(1, SIZE)

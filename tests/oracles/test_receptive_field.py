@@ -58,20 +58,9 @@ CASES = [((193, 257), None, {}), ((192, 256), (5, 250), {"align_corners": True})
 MIXING = ["ann", "danet", "dpt", "encnet", "fastfcn-enc", "lraspp", "nonlocal", "segformer"]
 MIXING += [name for name in CATALOG if name.startswith(("setr", "segmenter"))]
 PLAIN = [name for name in CATALOG if name not in MIXING]
-CORE = ["fcn", "fcn-d6", "deeplabv3", "deeplabv3plus", "pspnet", "torchvision-deeplabv3"]
-
-
-#: The networks that `make test` compares.
-REPRESENTATIVES = (
-    "fcn",
-    "deeplabv3",
-    "deeplabv3plus",
-    "pspnet",
-    "upernet",
-    "unet-aspp",
-    "nonlocal",
-    "setr-aspp",
-)
+CORE = ["fcn", "fcn-d6", "pspnet", "deeplabv3", "torchvision-deeplabv3"]
+PLACED = [("deeplabv3plus", *case) for case in CASES]
+PLACED += [(name, *CASES[number % 3]) for number, name in enumerate(CORE)]
 
 
 def chosen(names):
@@ -90,14 +79,13 @@ def check_support(name, size, unit, options):
     np.testing.assert_array_equal(predicted.receptive_field_without_global, local)
 
 
-@pytest.mark.parametrize("name", chosen(CORE))
-@pytest.mark.parametrize(("size", "unit", "options"), representatives(CASES, CASES[2:]))
+@pytest.mark.parametrize(("name", "size", "unit", "options"), representatives(PLACED, PLACED[1:3]))
 def test_it_is_the_support_of_the_gradient(name, size, unit, options):
     check_support(name, size, unit, options)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", chosen([name for name in PLAIN if name not in CORE]))
+@pytest.mark.parametrize("name", chosen([name for name in PLAIN if name not in (*CORE, "deeplabv3plus")]))
 def test_it_is_that_for_every_plain_network(name):
     check_support(name, (65, 98), (60, 7), {})
 
@@ -109,15 +97,15 @@ def test_it_is_that_for_every_network_that_mixes(name):
     np.testing.assert_array_equal(predicted.receptive_field, support(model, (65, 98), (60, 7)))
 
 
-@pytest.mark.parametrize("align_corners", [True, False])
-@pytest.mark.parametrize("size", [(385, 385), (384, 512), (65, 97)])
+SHAPES = [((385, 385), True), ((384, 512), False), ((384, 512), True), ((65, 97), True), ((65, 97), False)]
+GRIDS = [(16, (6, 12, 18)), (8, (12, 24, 36)), (16, (1, 2, 3)), (8, (5, 7))]
+CLOSED = [("deeplabv3plus", *GRIDS[0], *shape) for shape in SHAPES]
+CLOSED += [(name, *grid, *SHAPES[2]) for name in ("deeplabv3", "deeplabv3plus") for grid in GRIDS[1:]]
+
+
 @pytest.mark.parametrize(
-    ("stride", "rates"),
-    representatives(
-        [(8, (12, 24, 36)), (16, (6, 12, 18)), (16, (1, 2, 3)), (8, (5, 7))], [(16, (6, 12, 18))]
-    ),
+    ("name", "stride", "rates", "size", "align_corners"), representatives(CLOSED, CLOSED[-3:-2] + CLOSED[3:5])
 )
-@pytest.mark.parametrize("name", representatives(["deeplabv3", "deeplabv3plus"], ["deeplabv3plus"]))
 def test_stars_follow_the_closed_form(name, stride, rates, size, align_corners):
     model = network(name, output_stride=stride, rates=rates, align_corners=align_corners)
     predicted = erfscope.predict_fov(model, size)

@@ -115,6 +115,7 @@ def test_a_dead_worker_surfaces(dataset: ImageDataset, monkeypatch: pytest.Monke
         list(stream(dataset, workers=1))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forked")
 def test_workers_leave_ctrl_c_to_the_main_process(dataset: ImageDataset) -> None:
     before = children()

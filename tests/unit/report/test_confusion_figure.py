@@ -45,6 +45,7 @@ def test_the_title_tells_whose_it_is():
         assert words in title
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [1, 2, 19, 150])
 def test_names_stay_readable_and_apart(classes):
     matrix = np.random.default_rng(0).integers(1, 100, (classes, classes))

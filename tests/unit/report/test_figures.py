@@ -17,7 +17,7 @@ def by_gid(axes, gid):
     return artist
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def everything(star_map, findings):
     figure = draw_map(star_map, show=SHOWABLE, findings=findings)
     figure.draw_without_rendering()
@@ -121,6 +121,7 @@ def test_names_with_dollars_and_backslashes_are_no_formula(star_map, tmp_path):
     assert figure.get_suptitle().startswith(r"$\frac{net$")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["pdf", "svg"])
 def test_vector_files_keep_their_text(star_map, findings, tmp_path, suffix):
     path = tmp_path / f"figure.{suffix}"

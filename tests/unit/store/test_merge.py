@@ -68,6 +68,7 @@ def test_any_order_gives_the_same_bits(shards, whole):
         assert again.records == first.records
 
 
+@pytest.mark.slow
 def test_sixteen_files_in_random_order(tmp_path, whole):
     paths = [tmp_path / f"{index}.h5" for index in range(16)]
     for index, path in enumerate(paths):

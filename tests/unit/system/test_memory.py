@@ -30,6 +30,7 @@ print(outside, within, kept - held())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other ways")
 def test_memory_is_kept_for_the_next_image():
     """Large memory that is freed and taken again costs no page faults within the block.

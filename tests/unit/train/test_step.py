@@ -58,6 +58,7 @@ def test_passes_add_up_to_a_batch():
     assert whole_losses[-1] != whole_losses[0]
 
 
+@pytest.mark.slow
 def test_sgd_is_the_rule_itself():
     """v ← 0.9 v + (g + decay · w), w ← w − lr · v, for a weight of the head and one of the backbone."""
     names = ("head.conv_seg.weight", "backbone.layer3.linear_conv.conv.weight")

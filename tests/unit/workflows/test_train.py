@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors import safe_open
 from same_outputs import assert_same_outputs
 from small_training import AUGMENT, recipe
+from tiers import representatives
 
 import erfscope
 from erfscope.checkpoints.fitting.matching import comparable
@@ -230,7 +231,7 @@ def test_a_run_leaves_torch_as_it_was(tmp_path):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"])
+@pytest.mark.parametrize("name", representatives(["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"], ["SIGTERM"]))
 def test_a_signal_ends_the_run_at_a_whole_step(name, tmp_path, monkeypatch):
     original = Trainer.step
 
@@ -247,6 +248,7 @@ def test_a_signal_ends_the_run_at_a_whole_step(name, tmp_path, monkeypatch):
     assert (tmp_path / "run" / "last.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_a_signal_ends_validation(tmp_path, monkeypatch):
     from erfscope.train import validation
 

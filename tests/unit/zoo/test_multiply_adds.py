@@ -58,6 +58,7 @@ def test_published_figures(name, options, stride, separable, published):
     assert counted == pytest.approx(published, rel=0.03)
 
 
+@pytest.mark.slow
 def test_two_counts_agree():
     for name in ("deeplabv3-paper", "deeplabv3plus-paper", "fcn", "upernet"):
         description = describe_network(name)

@@ -225,6 +225,7 @@ def test_suspicious_code_runs_only_with_trust(network, tmp_path, monkeypatch):
     assert (tmp_path / "executed").exists()  # so that the check is worth its while
 
 
+@pytest.mark.slow
 def test_sound_code_is_not_suspicious(network, tmp_path):
     """Among them dicts, lists, loops, and the operators that scripts of segmentation networks have."""
     from erfscope.checkpoints.formats.torchscript.code_scan import find_suspicious, loops_while

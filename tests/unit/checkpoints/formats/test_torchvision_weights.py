@@ -40,6 +40,7 @@ def test_every_tensor_matches(network, tmp_path):
         assert torch.equal(ours.state_dict()[key], tensor), key
 
 
+@pytest.mark.slow
 def test_within_a_training_module(network, tmp_path):
     name, theirs = network
     state = {f"net.{key}": tensor for key, tensor in theirs.state_dict().items()} | {
