@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from erfscope.engine.flops import FlopCount
+from erfscope.engine.shape_run import shapes_alone
 from erfscope.errors import ComputeError, one_line
 from erfscope.model.frozen_eval import restored_caches
 from erfscope.model.unit_map import UnitMap
@@ -58,7 +58,7 @@ def find_facts(unit_map: UnitMap, image: torch.Tensor) -> NetworkFacts:
     """
     torchscript = _torchscript(unit_map)
     try:
-        with restored_caches(unit_map), _quiet(), FakeTensorMode(allow_non_fake_inputs=True):
+        with restored_caches(unit_map), _quiet(), shapes_alone():
             fake = torch.zeros(image.shape, device=image.device, dtype=image.dtype, requires_grad=True)
             with FlopCount() as count:
                 with _GradientWatch() as watch:

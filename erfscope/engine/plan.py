@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from erfscope.engine.engine_plan import EnginePlan
 from erfscope.engine.engines import DETACHED, DenseEngine, Engine, GraphEngine
 from erfscope.engine.facts import find_facts
 from erfscope.engine.flops import FlopCount
 from erfscope.engine.formulas import FORMULAS, IMAGE_CHANNELS
+from erfscope.engine.shape_run import shapes_alone
 from erfscope.engine.target import Target, check_target
 from erfscope.errors import ComputeError, one_line
 from erfscope.graph.access_graph import AccessGraph, build_access_graph
@@ -28,7 +28,6 @@ from erfscope.graph.regions import whole
 from erfscope.model.frozen_eval import frozen_eval
 from erfscope.model.network import name_of
 from erfscope.model.unit_map import UnitMap
-from erfscope.records.choices import ENGINES
 from erfscope.records.unit import Unit
 from erfscope.system.devices import choose_device
 from erfscope.system.precision import PRECISIONS
@@ -77,10 +76,9 @@ def plan_engine(
     Raises
     ------
     ComputeError
-        Anything that can't be: formula, target, unit, layer, precision, device, batch size, engine; or a
-        unit that doesn't depend on the image.
+        Anything that can't be: target, unit, layer, device, a precision there; or a unit that doesn't depend
+        on the image. `formula`, `precision`, `batch_size` and `engine` are as `ComputeOptions` checked them.
     """
-    _check_choices(formula, precision, batch_size, engine)
     chosen = choose_device(device)
     if precision == "tf32" and chosen.type != "cuda":
         raise ComputeError("tf32 is how CUDA devices multiply; on the CPU take float32 or bfloat16")
@@ -160,17 +158,6 @@ def capture_unit_map(unit_map: UnitMap, image: torch.Tensor) -> AccessGraph:
     return build_access_graph(captured)
 
 
-def _check_choices(formula: str, precision: str, batch_size: int | Literal["auto"], engine: str) -> None:
-    if formula not in FORMULAS:
-        raise ComputeError(f"no formula is called {formula!r}; expected {', '.join(FORMULAS)}")
-    if precision not in PRECISIONS:
-        raise ComputeError(f"no precision is called {precision!r}; expected {', '.join(PRECISIONS)}")
-    if batch_size != "auto" and batch_size < 1:
-        raise ComputeError(f"a batch holds at least one image, not {batch_size}")
-    if engine not in ENGINES:
-        raise ComputeError(f"no engine is called {engine!r}; expected {', '.join(ENGINES)}")
-
-
 def _choose_engine(unit_map: UnitMap, plan: EnginePlan, wanted: str) -> tuple[EnginePlan, Engine]:
     """Take the pruned graph where it can be had, and fill in the choice and its reason."""
     dense = DenseEngine(unit_map, plan)
@@ -209,7 +196,7 @@ def _prune_to_unit(graph: AccessGraph, plan: EnginePlan) -> Program:
 
 def _count_flops(engine: GraphEngine, plan: EnginePlan) -> int:
     """Count operations an image in a run on fake tensors, which also proves that the shapes fit."""
-    with FakeTensorMode(allow_non_fake_inputs=True), FlopCount() as count:
+    with shapes_alone(), FlopCount() as count:
         engine.gradients(_blank_images(plan))
     return int(count.total) // plan.batch_size
 
