@@ -22,7 +22,7 @@ import torch
 import erfscope
 from erfscope.cli.main import main
 
-IMAGES = 40
+IMAGES = 30
 ARRAYS = ("erf", "gradient_sum", "gradient_square_sum", "replicates")
 COMMAND = (
     "compute", "--model", "small_networks:SmallNet", "--data", "synthetic-leaves", "--size", "65",

@@ -90,13 +90,6 @@ def small_map() -> ErfMap:
     return erfscope.compute_erf(seeded(SmallNet()), noise_images(20, (33, 41)))
 
 
-@pytest.fixture(scope="session")
-def real_star() -> ErfMap:
-    """DeepLabV3-ResNet-18 at stride 8, rates 12, 24, 36, untrained, 769×769: the study's star, 576 px."""
-    model = erfscope.load_model("deeplabv3", backbone="resnet18", output_stride=8)
-    return erfscope.compute_erf(model, erfscope.open_dataset("synthetic-leaves", images=10, labels=False))
-
-
 def once(function):
     """Remember what a function of a network and an image finds, for each precision of the image."""
     found = {}

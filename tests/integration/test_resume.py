@@ -315,9 +315,10 @@ def test_a_signal_within_the_imports():
     assert ended.stdout == ""
 
 
-def test_kill_9_at_any_moment():
+@pytest.mark.parametrize("kills", representatives([4, 8], [4]))
+def test_kill_9_at_any_moment(kills):
     """More kills: `python benchmarks/kill_storm.py 100`."""
-    done = python(TOP / "benchmarks" / "kill_storm.py", 6)
+    done = python(TOP / "benchmarks" / "kill_storm.py", kills)
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert outcome["identical"]
@@ -326,12 +327,15 @@ def test_kill_9_at_any_moment():
     assert outcome["within"] > 0
 
 
+TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node", 2, "-m", "erfscope")
+
+
+@pytest.mark.representative
 def test_torchrun_shares_the_images_and_merges(run):
     # In float64, for one thread a process sums in another order than two.
-    command = [*COMMAND[1:], "--precision", "float64", "--seed", 3]
-    assert run("compute", *command, "--out", "plain.h5").code == 0
-    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", 2, "-m", "erfscope", "compute", *command)
-    done = python(*torchrun, "--json")
+    command = [*COMMAND, "--precision", "float64", "--seed", 3]
+    assert run(*command, "--out", "plain.h5").code == 0
+    done = python(*TORCHRUN, *command, "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["out"], told["images"], told["finished"], told["shard"]) == ("erf.h5", IMAGES, True, None)
@@ -340,7 +344,11 @@ def test_torchrun_shares_the_images_and_merges(run):
     np.testing.assert_allclose(shared.erf, plain.erf, rtol=0, atol=1e-12 * plain.erf.max())
     assert [record.name for record in shared.records] == [record.name for record in plain.records]
     assert sorted(path.name for path in Path().iterdir()) == ["erf.h5", "plain.h5"]
-    again = python(*torchrun, "--resume")
+
+
+def test_torchrun_leaves_what_is_finished(run):
+    assert run(*COMMAND).code == 0
+    again = python(*TORCHRUN, *COMMAND, "--resume")
     assert again.returncode == 0
     assert "finished already" in again.stderr
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tiers import representatives
 from torch import nn
 
 import erfscope
@@ -80,7 +79,6 @@ NETWORKS = {
     "hf MobileViT": (hf("MobileViTForSemanticSegmentation", "MobileViTConfig", image_size=128), (128, 128)),
     "hf MobileNetV2": (hf("MobileNetV2ForSemanticSegmentation", "MobileNetV2Config"), (65, 97)),
 }  # fmt: skip
-REPRESENTATIVES = ("torchvision LR-ASPP", "hf SegFormer")
 
 
 def build(name):
@@ -104,7 +102,7 @@ ATROUS = {
 
 
 @pytest.mark.filterwarnings("ignore")  # of the libraries themselves
-@pytest.mark.parametrize("name", representatives(NETWORKS, REPRESENTATIVES))
+@pytest.mark.parametrize("name", NETWORKS)
 def test_pruned_equals_plain_and_only_real_atrous_heads_are_found(name, torchvision, predicted_from_it):
     network, size = build(name).double(), NETWORKS[name][1]
     image = torch.randn(3, *size, dtype=torch.float64)

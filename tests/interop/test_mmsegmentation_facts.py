@@ -87,7 +87,7 @@ def check(logits, expected):
     )
 
 
-@pytest.mark.parametrize("case", representatives(FACTS, REPRESENTATIVES[1::3]))
+@pytest.mark.parametrize("case", representatives(FACTS, REPRESENTATIVES))
 def test_logits(case):
     facts = read(case)
     network = shortened_network(facts)

@@ -1,5 +1,6 @@
 """The report of `bench`; no absolute time decides anything."""
 
+import pytest
 import torch
 from small_networks import SmallNet, seeded
 from torch import nn
@@ -22,6 +23,7 @@ def report(network):
     return measure_speed(network, (65, 97), repeats=1, precision="float32", device="cpu")
 
 
+@pytest.mark.slow
 def test_operators_without_a_rule_are_timed():
     found = report(Scanned())
     assert list(found.without_rule) == ["aten.cumsum.default"]
@@ -29,6 +31,7 @@ def test_operators_without_a_rule_are_timed():
     assert "no rule for aten.cumsum.default ×1" in found.engine["reason"]
 
 
+@pytest.mark.slow
 def test_a_network_of_known_operators():
     found = report(seeded(SmallNet()))
     assert found.without_rule == {}

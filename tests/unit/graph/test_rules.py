@@ -1,5 +1,7 @@
 """Each rule against plain autograd in float64, at units in the middle and at the borders."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -222,18 +224,25 @@ OPERATIONS = {
 }
 
 
+@cache
+def access_graph(module, image_shape):
+    """What every test asks of a module's graph, which none changes."""
+    captured = capture(module, torch.zeros(image_shape, dtype=torch.float64))
+    fold_batch_norms(captured)
+    return build_access_graph(captured)
+
+
 def program_and_truth(module, unit, image, *, channel_sum=False):
     leaf = image.clone().requires_grad_()
     output = module(leaf)
     y, x = (round(share * (size - 1)) for share, size in zip(unit, output.shape[2:], strict=True))
     value = output[:, :, y, x].sum()
     (expected,) = torch.autograd.grad(value, leaf)
-    captured = capture(module, image)
-    fold_batch_norms(captured)
-    region = list(whole(captured.output.meta["val"].shape))
+    graph = access_graph(module, image.shape)
+    region = list(whole(graph.output.meta["val"].shape))
     region[2], region[3] = region[2][y : y + 1], region[3][x : x + 1]
     return (
-        prune(build_access_graph(captured), tuple(region), channel_sum=channel_sum),
+        prune(graph, tuple(region), channel_sum=channel_sum),
         value.detach(),
         expected,
     )
@@ -295,10 +304,8 @@ def test_receptive_field(name):
     """No gradient beyond it, and one everywhere within where nothing is clipped."""
     module = OPERATIONS[name].double().eval().requires_grad_(False)
     image = torch.randn(2, 3, *SIZE, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    captured = capture(module, image)
-    fold_batch_norms(captured)
-    graph = build_access_graph(captured)
-    _, _, height, width = captured.output.meta["val"].shape
+    graph = access_graph(module, image.shape)
+    _, _, height, width = graph.output.meta["val"].shape
     for unit in ((height // 2, width // 2), (0, width - 1)):
         leaf = image.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(module(leaf)[..., unit[0], unit[1]].sum(), leaf)
