@@ -3,6 +3,7 @@
 Facts of the network → unit and target → captured graph → field of view → pruned program.
 """
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Literal
 
@@ -34,6 +35,7 @@ from erfscope.system.precision import PRECISIONS
 from erfscope.system.threads import share_cores
 
 _LARGEST_BATCH = 64
+_SMALL_RUN = 2e10  # operations, less than a second's on one core
 _MEMORY_SHARE = 0.8  # of the free memory: kernels need workspaces that one image doesn't show
 
 
@@ -195,8 +197,15 @@ def _prune_to_unit(graph: AccessGraph, plan: EnginePlan) -> Program:
 
 
 def _count_flops(engine: GraphEngine, plan: EnginePlan) -> int:
-    """Count operations an image in a run on fake tensors, which also proves that the shapes fit."""
-    with shapes_alone(), FlopCount() as count:
+    """Count operations an image in a run, which also proves that the shapes fit.
+
+    Where nothing is computed, torch still takes seconds for the shapes of a thousand small operations; a
+    small image is computed in less.
+    """
+    is_small = plan.flops_dense is not None and plan.flops_dense * plan.batch_size < _SMALL_RUN
+    device = torch.device(plan.device)
+    drawing = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(drawing), nullcontext() if is_small else shapes_alone(), FlopCount() as count:
         engine.gradients(_blank_images(plan))
     return int(count.total) // plan.batch_size
 
