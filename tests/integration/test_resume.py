@@ -315,10 +315,10 @@ def test_a_signal_within_the_imports():
     assert ended.stdout == ""
 
 
-@pytest.mark.parametrize("kills", representatives([4, 8], [4]))
-def test_kill_9_at_any_moment(kills):
+@pytest.mark.representative
+def test_kill_9_at_any_moment():
     """More kills: `python benchmarks/kill_storm.py 100`."""
-    done = python(TOP / "benchmarks" / "kill_storm.py", kills)
+    done = python(TOP / "benchmarks" / "kill_storm.py", 4)
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert outcome["identical"]

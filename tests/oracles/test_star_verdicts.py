@@ -7,7 +7,7 @@ from tiers import representatives
 
 from erfscope.measure.star import MIN_SCORE, measure_star
 
-STARS = 24
+STARS = 20
 PER_KIND = 3
 REPRESENTATIVES = ("gaussian",)
 
@@ -42,8 +42,8 @@ def test_both_errors_together_cover_the_truth(measured):
             low, high = star.center_to_center_interval95_px
             truth = 2 * map_.distances[-1]
             covered.append(low - star.systematic_px <= truth <= high + star.systematic_px)
-    # 95 % are meant; of 24, three more than that fail once in a hundred times.
-    assert np.mean(covered) >= 0.83
+    # 95 % are meant; of 20, two more than one fail once in a hundred times.
+    assert np.mean(covered) >= 0.85
 
 
 @pytest.mark.parametrize("kind", representatives(ARMLESS, REPRESENTATIVES))

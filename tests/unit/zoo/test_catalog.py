@@ -41,9 +41,7 @@ STRIDED = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "backbone", [name for name in BACKBONES if name not in STRIDED or name in REPRESENTATIVES]
-)
+@pytest.mark.parametrize("backbone", REPRESENTATIVES)
 def test_every_backbone_tells_its_maps(backbone):
     part = BACKBONES[backbone]
     assert name_backbone(part).replace("deit", "vit") == backbone.replace("deit", "vit")
@@ -54,7 +52,7 @@ def test_every_backbone_tells_its_maps(backbone):
 
 
 @pytest.mark.parametrize("backbone", representatives(STRIDED, REPRESENTATIVES[:4]))
-@pytest.mark.parametrize("stride", [8, 16, 32])
+@pytest.mark.parametrize("stride", [8, 32])
 def test_output_stride(backbone, stride):
     network = build_skeleton(describe_network("deeplabv3", backbone=backbone, output_stride=stride))
     assert network.output_stride == stride
