@@ -4,7 +4,7 @@ import pytest
 import torch
 from same_outputs import assert_same_outputs
 from small_networks import small
-from tiers import NETWORKS, representatives
+from tiers import NETWORKS
 from torch import nn
 
 import erfscope
@@ -12,7 +12,7 @@ from erfscope.zoo.build import build_network
 from erfscope.zoo.catalog.entries import CATALOG, describe_network
 
 
-@pytest.fixture(params=representatives(CATALOG, ("deeplabv3plus", "nonlocal", "setr-aspp", "unet-aspp")))
+@pytest.fixture(params=CATALOG)
 def name(request):
     return request.param
 

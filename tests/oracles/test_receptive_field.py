@@ -79,7 +79,7 @@ def check_support(name, size, unit, options):
     np.testing.assert_array_equal(predicted.receptive_field_without_global, local)
 
 
-@pytest.mark.parametrize(("name", "size", "unit", "options"), representatives(PLACED, PLACED[1:3]))
+@pytest.mark.parametrize(("name", "size", "unit", "options"), representatives(PLACED, PLACED[1:2]))
 def test_it_is_the_support_of_the_gradient(name, size, unit, options):
     check_support(name, size, unit, options)
 
@@ -104,7 +104,7 @@ CLOSED += [(name, *grid, *SHAPES[2]) for name in ("deeplabv3", "deeplabv3plus") 
 
 
 @pytest.mark.parametrize(
-    ("name", "stride", "rates", "size", "align_corners"), representatives(CLOSED, CLOSED[-3:-2] + CLOSED[3:5])
+    ("name", "stride", "rates", "size", "align_corners"), representatives(CLOSED, CLOSED[3:4])
 )
 def test_stars_follow_the_closed_form(name, stride, rates, size, align_corners):
     model = network(name, output_stride=stride, rates=rates, align_corners=align_corners)

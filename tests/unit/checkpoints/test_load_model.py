@@ -90,6 +90,7 @@ def test_hyper_parameters_are_told(state, tmp_path):
     assert load(tmp_path / "w.ckpt").info.training.summary()["hyper_parameters"] == {"lr": 0.1}
 
 
+@pytest.mark.slow
 def test_a_prefix_that_no_list_knows_hides_no_network(state, tmp_path):
     torch.save({f"segmentor.{name}": tensor for name, tensor in state.items()}, tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match=r"--model deeplabv3 --backbone resnet18-v1c .* \(99% match\)"):

@@ -169,6 +169,7 @@ def is_running(process: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forked")
 def test_stopping_early_leaves_no_process(dataset: ImageDataset) -> None:
     before = children()

@@ -99,6 +99,7 @@ def test_flipped_is_the_same_upside_down() -> None:
             assert other.flags.c_contiguous
 
 
+@pytest.mark.slow
 def test_a_wider_image_is_not_a_stretched_one() -> None:
     narrow, wide = (
         np.concatenate([draw(0, k, (SIDE, w))[1] for k in range(40)], 1) for w in (SIDE, 2 * SIDE)

@@ -91,6 +91,7 @@ def test_a_process_on_another_machine_is_waited_for_and_then_taken_over(elsewher
     assert re.search("held by process .* on node17; waiting a minute for a sign of life", told[0])
 
 
+@pytest.mark.slow
 def test_a_sign_of_life_refuses(elsewhere):
     marker, left = elsewhere.with_name("erf.h5.lock"), Event()
 

@@ -60,6 +60,7 @@ def test_without_a_frame_the_image_itself_is_scaled():
     assert scaled_size((3, 2), None, 0.01) == (1, 1)
 
 
+@pytest.mark.slow
 def test_scales_fill_their_range():
     """A label of known width tells the scale: it is uniform between the limits."""
     image = Image.new("RGB", (400, 400))

@@ -35,6 +35,7 @@ WRAPPINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
 def test_a_backbone_is_found_in_any_wrapping(wrapping, backbone, tmp_path):
     torch.save(WRAPPINGS[wrapping](backbone), tmp_path / "w.pth")

@@ -51,6 +51,7 @@ PUBLISHED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options", "stride", "separable", "published"), PUBLISHED)
 def test_published_figures(name, options, stride, separable, published):
     description = describe_network(name, output_stride=stride, separable=separable, **options)

@@ -26,6 +26,7 @@ def save(path, state):
     return str(path)
 
 
+@pytest.mark.slow
 def test_every_tensor_matches(network, tmp_path):
     name, theirs = network
     auxiliary = {"aux_classifier.0.weight": torch.zeros(2, 2, 1, 1)}

@@ -139,6 +139,7 @@ def test_the_shape_of_the_truth_is_chosen(truth, shape):
     assert chosen.count(shape) >= 6, chosen
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_the_pixels():
     """In a map within the window of bins of one px, against the definition."""
     replicates = groups(ROUND)
