@@ -104,6 +104,7 @@ def test_auxiliary_heads_are_left_out(state, tmp_path):
     assert (report.left_out, report.unexpected, report.missing) == (1, ("neck.x",), ())
 
 
+@pytest.mark.slow
 def test_a_poor_match_is_refused_and_the_nearest_network_named(state, tmp_path):
     path = tmp_path / "w.pth"
     torch.save(state, path)

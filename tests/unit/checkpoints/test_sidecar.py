@@ -38,6 +38,7 @@ def test_the_file_of_its_own_name_goes_first(weights, described):
     assert erfscope.load_model(str(weights)).info.name == "deeplabv3"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", ['{"lr": 0.1}', "no JSON", "[1]"])
 def test_what_describes_something_else_is_passed_over(beside, weights, described):
     weights.with_name("w.json").write_text(beside)

@@ -129,6 +129,7 @@ def significance(samples: Samples, offset: npt.NDArray[np.int64]) -> float:
     return float(f_oneway(*groups).pvalue.min())
 
 
+@pytest.mark.slow
 def test_the_class_shows_at_the_eight_positions_and_nowhere_else(
     samples: dict[bool, Samples],
 ) -> None:

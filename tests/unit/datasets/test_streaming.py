@@ -70,6 +70,7 @@ def test_broken_images_are_skipped_in_their_place(dataset: ImageDataset) -> None
     assert torch.equal(items[0].image, dataset[0].image)
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_samples(dataset: ImageDataset, start_method: str) -> None:
     assert_same(list(stream(dataset)), list(stream(dataset, workers=1)))
 

@@ -21,6 +21,7 @@ def scenes() -> tuple[Pixels, Pixels]:
     return np.stack([image for image, _ in drawn]), np.stack([label for _, label in drawn])
 
 
+@pytest.mark.slow
 def test_classes_are_those_of_cityscapes(scenes: tuple[Pixels, Pixels]) -> None:
     assert LAYOUTS["cityscapes"].classes == CLASSES
     counts = np.bincount(scenes[1].ravel(), minlength=256)

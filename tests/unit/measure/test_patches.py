@@ -56,6 +56,7 @@ def test_texture_tells_the_size(size, images, seed):
     assert any("phase unknown" in flag.message for flag in found.flags)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("images", [5, 40])
 @pytest.mark.parametrize("size", SIZES)

@@ -43,6 +43,7 @@ def without_each(replicates, shape):
     return [fit_gaussian((total - group) * scale, CENTER, shape) for group in replicates]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "truth"), [("axis-aligned", TRUTH), ("symmetric", ROUND), ("rotated", TILTED)]
 )
