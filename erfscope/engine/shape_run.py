@@ -34,7 +34,7 @@ class _NormShapes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _batch_norm(values: torch.Tensor, *others: Any) -> tuple[torch.Tensor, ...]:
     training = others[4]
-    return _as_norms_write(values), *(values.new_empty(values.shape[1] if training else 0) for _ in "ms")
+    return _as_norms_write(values), *(values.new_empty(values.shape[1] if training else 0) for _ in range(2))
 
 
 def _batch_norm_backward(
@@ -45,7 +45,9 @@ def _batch_norm_backward(
 
 def _layer_norm(values: torch.Tensor, shape: list[int], *others: Any) -> tuple[torch.Tensor, ...]:
     outside = values.shape[: values.ndim - len(shape)]
-    return values.new_empty(values.shape), *(values.new_empty([*outside, *[1] * len(shape)]) for _ in "ms")
+    return values.new_empty(values.shape), *(
+        values.new_empty([*outside, *[1] * len(shape)]) for _ in range(2)
+    )
 
 
 def _layer_norm_backward(

@@ -154,7 +154,9 @@ def test_models_and_datasets(run):
     assert datasets["ade20k"]["size"] == [512, 512]
     assert datasets["voc2012"]["size"] == [513, 513]
     assert not datasets["synthetic-leaves"]["needs_root"]
-    assert len([line for line in run("datasets").out.splitlines() if line.strip()]) > 5
+    for command in ("models", "datasets"):
+        rows = [line for line in run(command).out.splitlines() if line.strip()]
+        assert len(rows) > 5
 
 
 def test_recommend(run):

@@ -21,7 +21,7 @@ from erfscope.zoo.catalog.entries import describe_network
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
-#: What runs here on smaller backbones, for a minute each otherwise.
+#: What runs here on smaller backbones, in half a minute instead of more than one.
 SMALLER = {
     "erfscope compute --model deeplabv3 --data cityscapes": ["--backbone", "resnet18"],
     "erfscope predict --model deeplabv3": ["--backbone", "resnet18"],

@@ -221,7 +221,7 @@ def test_kills_at_random_times_change_no_bit(run, here):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
 def test_signals_end_with_75(here, name):
     file = recipe_file(here / "mine.toml", **{**LONG, "schedule": {"iterations": 10_000}})
     process = subprocess.Popen(
@@ -241,11 +241,12 @@ def test_signals_end_with_75(here, name):
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one_with_the_double_batch(run, here):
-    """Six iterations in float64 without augmentation; batch norm spans both."""
+@pytest.mark.parametrize("norms", ["trained", "frozen"])
+def test_two_processes_equal_one_with_the_double_batch(run, here, norms):
+    """Six iterations in float64 without augmentation; batch norm spans both, or is frozen."""
     plan = {
         "data": {"images": 10, "val_images": 3},
-        "network": {"dropout": 0.0, "auxiliary_weight": 0.4, "auxiliary_map": 1},
+        "network": {"dropout": 0.0, "batch_norm": norms, "auxiliary_weight": 0.4, "auxiliary_map": 1},
         "schedule": {"iterations": 6},
         "run": {"precision": "float64", "save_every": 3},
         "validation": {"every": 6},
@@ -255,7 +256,7 @@ def test_two_processes_equal_one_with_the_double_batch(run, here):
     one = run("train", file, "--out", here / "one", "--batch-size", 4, "--json")
     assert (two.returncode, one.code) == (0, 0), two.stderr
     assert "4 images a step (2 images × 2 processes)" in two.stderr
-    assert "by plain operations: torch's SyncBatchNorm needs CUDA" in two.stderr
+    assert ("by plain operations: torch's SyncBatchNorm needs CUDA" in two.stderr) is (norms == "trained")
     together, alone = json.loads(two.stdout), one.json  # one document, of the first process
     assert together["loss"] == pytest.approx(alone["loss"], rel=1e-8)
     assert together["miou"] == pytest.approx(alone["miou"], abs=1e-9)

@@ -42,7 +42,9 @@ EXPORTS = {
     "DeepLabV3": (ours("deeplabv3", "resnet18"), {}),
     "DeepLabV3, former exporter": (ours("deeplabv3", "resnet18"), {"dynamo": False, "opset_version": 13}),
     "DeepLabV3+, opset 11": (ours("deeplabv3plus", "resnet18"), {"dynamo": False, "opset_version": 11}),
+    "PSPNet": (ours("pspnet", "resnet18"), {}),
     "SegFormer": (ours("segformer", "mit-b0"), {}),
+    "SegFormer, former exporter": (ours("segformer", "mit-b0"), {"dynamo": False}),
 }
 
 

@@ -7,8 +7,8 @@ from tiers import representatives
 
 from erfscope.measure.star import MIN_SCORE, measure_star
 
-STARS = 20
-PER_KIND = 3
+STARS = 40
+PER_KIND = 5
 REPRESENTATIVES = ("gaussian",)
 
 
@@ -19,7 +19,7 @@ def measured():
 
 
 def test_stars_are_found(measured):
-    # Rings at least 0.6 of a blob's FWHM apart, 48 images: one may be missed.
+    # Rings at least 0.6 of a blob's FWHM apart, 48 images: a miss in forty is allowed.
     assert sum(star.pattern == "star" for _, star in measured) >= STARS - 1
 
 
@@ -42,8 +42,8 @@ def test_both_errors_together_cover_the_truth(measured):
             low, high = star.center_to_center_interval95_px
             truth = 2 * map_.distances[-1]
             covered.append(low - star.systematic_px <= truth <= high + star.systematic_px)
-    # 95 % are meant; of 20, two more than one fail once in a hundred times.
-    assert np.mean(covered) >= 0.85
+    # 95 % are meant; of forty, three more may fail by chance.
+    assert np.mean(covered) >= 0.87
 
 
 @pytest.mark.parametrize("kind", representatives(ARMLESS, REPRESENTATIVES))

@@ -253,7 +253,7 @@ def test_image_lists_decide_on_pairing():
 @pytest.mark.parametrize("paired", [False, True])
 def test_one_in_twenty_equal_maps_differs(paired):
     """Two halves of the images of one network, or two networks that see the same images alike."""
-    runs, alarms, finds = 60, 0, 0
+    runs, alarms, finds = 120, 0, 0
     for run in range(runs):
         rng = np.random.default_rng([run, paired])
         groups = np.zeros((2, GROUPS, *SIZE))
@@ -269,7 +269,7 @@ def test_one_in_twenty_equal_maps_differs(paired):
         assert found.paired == paired
         alarms += sum(difference.p_value < 0.05 for difference in found.scalars.values())
         finds += bool(found.blocks.significant.any())
-    # The five numbers of a map go together; as if two, 15 of 300 scatter by 6: that 2.5 times.
-    assert 1 <= alarms <= 30
-    # Where all maps are equal, every discovery is false: in one of twenty pairs, at most; three σ are 5.
-    assert finds <= 8
+    # The five numbers of a map go together; as if they were two, 30 of 600 scatter by 8: three times that.
+    assert 6 <= alarms <= 54
+    # Where all maps are equal, every discovery is false: in one of twenty pairs, at most; three σ are 7.
+    assert finds <= 13

@@ -158,7 +158,7 @@ def test_maps_too_small_or_empty():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["setr-naive", "segmenter-linear"])
+@pytest.mark.parametrize("name", ["setr-naive", "segmenter-linear", "dpt"])
 def test_real_transformers(name):
     model = erfscope.load_model(name, backbone="vit-t16")
     images = erfscope.open_dataset("synthetic-leaves", images=6, size=256, labels=False)
@@ -167,9 +167,10 @@ def test_real_transformers(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pspnet", "deeplabv3"])
+@pytest.mark.parametrize("name", ["fcn", "pspnet", "deeplabv3", "unet"])
 def test_real_convolutional_networks(name):
-    images = erfscope.open_dataset("synthetic-leaves", images=4, size=225, labels=False)
-    model = erfscope.load_model(name, backbone="resnet18")
-    found = measure_patches(erfscope.compute_erf(model, images).erf)
+    options = {} if name == "unet" else {"backbone": "resnet18"}
+    size = 224 if name == "unet" else 225  # a multiple of its stride
+    images = erfscope.open_dataset("synthetic-leaves", images=4, size=size, labels=False)
+    found = measure_patches(erfscope.compute_erf(erfscope.load_model(name, **options), images).erf)
     assert (found.size_px, found.score < THRESHOLD) == (None, True)

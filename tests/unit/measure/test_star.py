@@ -18,7 +18,7 @@ def sums(distances, *, size=SIZE, center=CENTER, sigma=6.0, images=32, seed=0, *
     return clipped_sums(variance, images=images, seed=seed)
 
 
-@pytest.mark.parametrize("distances", [(48, 96, 144), (40, 100), (30, 60, 90, 120, 150)])
+@pytest.mark.parametrize("distances", [(48, 96, 144), (40, 100), (60, 130, 170), (30, 60, 90, 120, 150)])
 @pytest.mark.parametrize(("down", "right"), representatives([(0.0, 0.0), (-3.5, 2.25)], [(-3.5, 2.25)]))
 def test_rings_and_center(distances, down, right):
     center = (192 + down, 192 + right)

@@ -32,16 +32,8 @@ REPRESENTATIVES = (
 )  # fmt: skip
 
 
-SMALL = "resnet18-small"  # ends at stride 8
-STRIDED = [
-    name
-    for name in BACKBONES
-    if name.startswith(("resnet", "xception", "mobilenet", "densenet")) and name != SMALL
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", REPRESENTATIVES)
+@pytest.mark.parametrize("backbone", representatives(BACKBONES, REPRESENTATIVES))
 def test_every_backbone_tells_its_maps(backbone):
     part = BACKBONES[backbone]
     assert name_backbone(part).replace("deit", "vit") == backbone.replace("deit", "vit")
@@ -51,8 +43,16 @@ def test_every_backbone_tells_its_maps(backbone):
     assert max(128 // x.shape[2] for x in maps) == network.output_stride
 
 
+SMALL = "resnet18-small"  # ends at stride 8
+STRIDED = [
+    name
+    for name in BACKBONES
+    if name.startswith(("resnet", "xception", "mobilenet", "densenet")) and name != SMALL
+]
+
+
 @pytest.mark.parametrize("backbone", representatives(STRIDED, REPRESENTATIVES[:4]))
-@pytest.mark.parametrize("stride", [8, 32])
+@pytest.mark.parametrize("stride", [8, 16, 32])
 def test_output_stride(backbone, stride):
     network = build_skeleton(describe_network("deeplabv3", backbone=backbone, output_stride=stride))
     assert network.output_stride == stride
