@@ -12,9 +12,9 @@ from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from erfscope.engine.flops import FlopCount
-from erfscope.engine.shape_run import shapes_alone
 from erfscope.errors import ComputeError, one_line
 from erfscope.model.frozen_eval import restored_caches
+from erfscope.model.shape_run import shapes_alone
 from erfscope.model.unit_map import UnitMap
 
 

@@ -16,7 +16,6 @@ from erfscope.engine.engines import DETACHED, DenseEngine, Engine, GraphEngine
 from erfscope.engine.facts import find_facts
 from erfscope.engine.flops import FlopCount
 from erfscope.engine.formulas import FORMULAS, IMAGE_CHANNELS
-from erfscope.engine.shape_run import shapes_alone
 from erfscope.engine.target import Target, check_target
 from erfscope.errors import ComputeError, one_line
 from erfscope.graph.access_graph import AccessGraph, build_access_graph
@@ -28,6 +27,7 @@ from erfscope.graph.prune import prune
 from erfscope.graph.regions import whole
 from erfscope.model.frozen_eval import frozen_eval
 from erfscope.model.network import name_of
+from erfscope.model.shape_run import shapes_alone
 from erfscope.model.unit_map import UnitMap
 from erfscope.records.unit import Unit
 from erfscope.system.devices import choose_device

@@ -12,6 +12,7 @@ import pytest
 import erfscope
 from erfscope import __version__
 from erfscope.cli.main import COMMANDS
+from erfscope.zoo.catalog.entries import CATALOG
 
 pytestmark = pytest.mark.representative
 
@@ -146,8 +147,13 @@ def test_import_measure_export(run, here):
 
 @pytest.mark.slow
 def test_models_and_datasets(run):
-    models = run("models", "--json").json
-    assert {"deeplabv3", "fcn-d6"} <= {model["name"] for model in models["models"]}
+    models = {model["name"]: model for model in run("models", "--json").json["models"]}
+    assert set(models) == set(CATALOG)
+    # The counts that torchvision publishes, less its auxiliary head: a 3×3 convolution from 1024 to 256
+    # channels, its norm, and a classifier of 21.
+    auxiliary = 1024 * 256 * 9 + 2 * 256 + 256 * 21 + 21
+    assert models["torchvision-deeplabv3"]["parameters"] == 42_004_074 - auxiliary
+    assert models["torchvision-fcn"]["parameters"] == 35_322_218 - auxiliary
     datasets = {row["name"]: row for row in run("datasets", "--json").json["datasets"]}
     assert datasets["cityscapes"]["size"] == [769, 769]
     assert datasets["cityscapes"]["classes"] == 19

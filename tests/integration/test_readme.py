@@ -23,7 +23,12 @@ README = (TOP / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
 #: What runs here on smaller backbones, in half a minute instead of more than one.
 SMALLER = {
-    "erfscope compute --model deeplabv3 --data cityscapes": ["--backbone", "resnet18"],
+    "erfscope compute --model deeplabv3 --data cityscapes": [
+        "--backbone",
+        "resnet18-small",
+        "--output-stride",
+        "8",
+    ],
     "erfscope predict --model deeplabv3": ["--backbone", "resnet18"],
     "erfscope sweep": ["--backbone", "resnet18-small", "--output-stride", "8"],
 }

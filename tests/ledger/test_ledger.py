@@ -20,7 +20,7 @@ def agree(found, expected, tolerance):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_no_number_drifts(name):
+def test_no_number_drifts(name, predicted_from_it):
     expected, found = KNOWN["rows"][name], measure(ROWS[name])
     assert found.keys() == expected.keys()
     drifted = [

@@ -11,6 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from erfscope.errors import NetworkError
+from erfscope.model.shape_run import NormShapes
 from erfscope.zoo.adjust import with_align_corners, with_classes
 from erfscope.zoo.build import build_skeleton
 from erfscope.zoo.catalog.backbone_catalog import check_name, name_backbone
@@ -207,6 +208,6 @@ def count_multiply_adds(network: NetworkDescription) -> int:
     Those of convolutions, linear layers and products of matrices count; nothing is computed.
     """
     skeleton = build_skeleton(with_classes(network, _VOC)).eval()
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as count:
+    with torch.device("meta"), torch.no_grad(), NormShapes(), FlopCounterMode(display=False) as count:
         skeleton(torch.empty(1, 3, _SIDE, _SIDE))
     return int(count.get_total_flops()) // 2

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from erfscope.engine.shape_run import shapes_alone
+from erfscope.model.shape_run import shapes_alone
 
 NORMS = {
     "batch norm": nn.BatchNorm2d(4).eval(),

@@ -14,12 +14,12 @@ _aten = torch.ops.aten
 @contextmanager
 def shapes_alone() -> Iterator[None]:
     """Make tensors fake within the block: they carry shapes, strides, dtypes and devices only."""
-    with FakeTensorMode(allow_non_fake_inputs=True), _NormShapes():  # type: ignore[no-untyped-call]
+    with FakeTensorMode(allow_non_fake_inputs=True), NormShapes():  # type: ignore[no-untyped-call]
         yield
 
 
-class _NormShapes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Answers for norms: to derive their shapes, torch takes longer than for all other operations."""
+class NormShapes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Answers for norms of fake or meta tensors, whose shapes take torch longer than all others."""
 
     def __torch_dispatch__(
         self,
