@@ -12,29 +12,23 @@ from torch.fx import Graph, Node
 
 aten = torch.ops.aten
 
-_IN_PLACE = {
-    aten.add_.Tensor: aten.add.Tensor,
-    aten.hardsigmoid_.default: aten.hardsigmoid.default,
-    aten.hardswish_.default: aten.hardswish.default,
-    aten.hardtanh_.default: aten.hardtanh.default,
-    aten.leaky_relu_.default: aten.leaky_relu.default,
-    aten.mul_.Tensor: aten.mul.Tensor,
-    aten.relu6_.default: aten.relu6.default,
-    aten.relu_.default: aten.relu.default,
-    aten.sigmoid_.default: aten.sigmoid.default,
-    aten.silu_.default: aten.silu.default,
-}
 # Operators whose result is new memory, so that a change of it in place changes nothing else.
 _FRESH = {
-    aten.add.Tensor, aten.batch_norm.default, aten.cat.default, aten.conv2d.default,
-    aten.conv_transpose2d.input, aten.group_norm.default, aten.layer_norm.default, aten.linear.default,
-    aten.mul.Tensor, aten.upsample_bilinear2d.vec, *_IN_PLACE.values(),
+    aten.add.Tensor, aten.batch_norm.default, aten.cat.default, aten.clamp.default, aten.conv2d.default,
+    aten.conv_transpose2d.input, aten.div.Tensor, aten.elu.default, aten.gelu.default,
+    aten.group_norm.default, aten.hardsigmoid.default, aten.hardswish.default, aten.hardtanh.default,
+    aten.layer_norm.default, aten.leaky_relu.default, aten.linear.default, aten.mish.default,
+    aten.mul.Tensor, aten.relu.default, aten.relu6.default, aten.sigmoid.default, aten.silu.default,
+    aten.sub.Tensor, aten.tanh.default, aten.upsample_bilinear2d.vec,
 }  # fmt: skip
 _PARTS = {
     aten.chunk.default, aten.split.Tensor, aten.split_with_sizes.default, aten.tensor_split.sections,
     aten.unbind.int,
 }  # fmt: skip
-_DROPOUT = {aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default}
+_DROPOUT = {
+    aten.dropout.default, aten.dropout_.default, aten.feature_dropout.default, aten.feature_dropout_.default,
+    aten.alpha_dropout.default, aten.alpha_dropout_.default,
+}  # fmt: skip
 
 
 def make_functional(graph: Graph) -> bool:
@@ -48,14 +42,26 @@ def make_functional(graph: Graph) -> bool:
         if node.target in _DROPOUT and not node.args[2]:
             node.replace_all_uses_with(cast("Node", node.args[0]))
             graph.erase_node(node)
-        elif node.target in _IN_PLACE:
-            changed = cast("Node", node.args[0])
-            if changed.target not in _FRESH or len(changed.users) > 1:
-                return False
-            node.target = _IN_PLACE[node.target]
         elif node.target._schema.is_mutable:
-            return False
+            functional = _functional(node.target)
+            if functional is None or not _is_private(node):
+                return False
+            node.target = functional
     return True
+
+
+def _functional(operator: torch._ops.OpOverload) -> torch._ops.OpOverload | None:
+    """Return the operator of the same name without the underscore, which returns what this one writes."""
+    name = operator._schema.name.removeprefix("aten::")
+    packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") else None
+    return getattr(packet, operator._overloadname, None)
+
+
+def _is_private(node: Node) -> bool:
+    """Whether a call in place changes new memory that nobody else reads, and doesn't round its result."""
+    changed, *others = node.all_input_nodes
+    dtypes = {other.meta["val"].dtype for other in others} - {torch.bool}
+    return changed.target in _FRESH and len(changed.users) == 1 and dtypes <= {changed.meta["val"].dtype}
 
 
 def simplify(graph: Graph) -> None:

@@ -108,6 +108,10 @@ OPERATIONS = {
     ),
     "twice itself": Between(lambda x: x + x),
     "in place": Between(lambda x, c: F.relu_(c(x).add_(x)) * 2, nn.Conv2d(4, 4, 3, padding=1)),
+    "in place, other operators": Between(
+        lambda x, c: F.elu_(c(x)).clamp_(-0.5, 3).sub_(x).masked_fill_(x > 1, 0.5),
+        nn.Conv2d(4, 4, 3, padding=1),
+    ),
     "in place on a shared tensor": Between(lambda x, c: (y := c(x)).relu_() + y, nn.Conv2d(4, 4, 1)),
     "in place through a view": Between(lambda x, c: (y := c(x), y[:, :2].mul_(3))[0], nn.Conv2d(4, 4, 1)),
     "gate": Between(lambda x: x * torch.sigmoid(x.mean((2, 3), keepdim=True))),
@@ -121,6 +125,7 @@ OPERATIONS = {
         lambda x: F.gelu(x) + F.silu(x) + F.hardswish(x) + F.hardsigmoid(x) + F.relu6(x) + F.leaky_relu(x)
     ),
     "dropout": Between(lambda x, d: d(x), nn.Dropout2d(0.5)),
+    "dropout in place": Between(lambda x, c, d: d(c(x)), nn.Conv2d(4, 4, 1), nn.Dropout2d(0.5, inplace=True)),
     "softmax over channels": Between(lambda x: x.softmax(1)),
     "layer norm over channels": Between(
         lambda x, n: n(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), nn.LayerNorm(4)
@@ -341,3 +346,10 @@ def test_operators_without_a_rule_are_named():
         OPERATIONS["no rule"].double(), (0.5, 0.5), torch.zeros(1, 3, *SIZE, dtype=torch.float64)
     )
     assert program.without_rule == {"aten.cumsum.default": 1}
+
+
+@pytest.mark.parametrize("name", ["in place", "in place, other operators", "dropout in place"])
+def test_what_changes_nothing_else_is_replaced_without_torchs_second_trace(name, monkeypatch):
+    monkeypatch.delattr(torch.export.ExportedProgram, "run_decompositions")
+    captured = capture(OPERATIONS[name].double().eval(), torch.zeros(1, 3, 29, 34, dtype=torch.float64))
+    assert not any(call.target._schema.is_mutable for call in captured.calls)
