@@ -109,7 +109,7 @@ OPERATIONS = {
     "twice itself": Between(lambda x: x + x),
     "in place": Between(lambda x, c: F.relu_(c(x).add_(x)) * 2, nn.Conv2d(4, 4, 3, padding=1)),
     "in place, other operators": Between(
-        lambda x, c: F.elu_(c(x)).clamp_(-0.5, 3).sub_(x).masked_fill_(x > 1, 0.5),
+        lambda x, c: F.elu_(c(x).sub_(x).masked_fill_(x > 1, 0.5).clamp_(-0.5, 3)),
         nn.Conv2d(4, 4, 3, padding=1),
     ),
     "in place on a shared tensor": Between(lambda x, c: (y := c(x)).relu_() + y, nn.Conv2d(4, 4, 1)),
