@@ -18,8 +18,8 @@ _FRESH = {
     aten.conv_transpose2d.input, aten.div.Tensor, aten.elu.default, aten.gelu.default,
     aten.group_norm.default, aten.hardsigmoid.default, aten.hardswish.default, aten.hardtanh.default,
     aten.layer_norm.default, aten.leaky_relu.default, aten.linear.default, aten.masked_fill.Scalar,
-    aten.mish.default, aten.mul.Tensor, aten.relu.default, aten.relu6.default, aten.sigmoid.default, aten.silu.default,
-    aten.sub.Tensor, aten.tanh.default, aten.upsample_bilinear2d.vec,
+    aten.mish.default, aten.mul.Tensor, aten.relu.default, aten.relu6.default, aten.sigmoid.default,
+    aten.silu.default, aten.sub.Tensor, aten.tanh.default, aten.upsample_bilinear2d.vec,
 }  # fmt: skip
 _PARTS = {
     aten.chunk.default, aten.split.Tensor, aten.split_with_sizes.default, aten.tensor_split.sections,
