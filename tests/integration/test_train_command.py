@@ -277,12 +277,12 @@ def weights_at_the_start(here, file):
 
 @pytest.mark.slow
 def test_memory_that_really_ends(here):
-    """In an address space of 4 GB: what is offered instead was tried."""
+    """In an address space of 3 GB: what is offered instead was tried."""
     resource = pytest.importorskip("resource")
 
     def limited():
         on_one_core()
-        resource.setrlimit(resource.RLIMIT_AS, (4_000_000_000, 4_000_000_000))
+        resource.setrlimit(resource.RLIMIT_AS, (3_000_000_000, 3_000_000_000))
 
     file = recipe_file(here / "mine.toml", data={"size": 129, "images": 6, "cache_mb": 8})
     done = finish(file, "--out", here / "r", "--batch-size", 128, preexec=limited)
