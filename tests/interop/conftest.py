@@ -6,14 +6,15 @@ import torch
 
 @pytest.fixture(scope="session")
 def torchvision():
-    if not torch.cuda.is_available():
+    lacking = torch.version.cuda is None
+    if lacking:
         library = torch.library.Library("torchvision", "FRAGMENT")
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     import torchvision
 
     yield torchvision
-    if not torch.cuda.is_available():
+    if lacking:
         del library
 
 
